@@ -1,0 +1,52 @@
+# `make demo`, `make test` and `make lint` each set up .venv first, so either works on a fresh clone.
+
+# The first Python >= 3.11 on the path; override with `make PYTHON=/path/to/python3.12 ...`.
+PYTHON ?= $(shell for p in python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+# Where torch comes from; empty means pip's default. CPU only: https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+CONSTRAINTS := constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## create .venv with every extra, at the versions of constraints.txt
+
+$(STAMP): pyproject.toml $(CONSTRAINTS)
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "pavi needs Python 3.11 or newer; PYTHON='$(PYTHON)' is not." \
+			"Try: make PYTHON=/path/to/python3.11 $(or $(MAKECMDGOALS),install)" >&2; exit 1; }
+	'$(PYTHON)' -m venv .venv
+	$(BIN)/python -m pip install --constraint $(CONSTRAINTS) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	$(BIN)/python -m pip install --constraint $(CONSTRAINTS) --editable '.[data,experiments,plot,dev]'
+	@touch $@
+
+demo: $(STAMP) ## fit the three-level school model to Chem97 and draw its figures
+	$(BIN)/python -m experiments.demo
+
+# One thread per process: the two workers already fill two cores.
+test: export OMP_NUM_THREADS = 1
+test: export MKL_NUM_THREADS = 1
+test: $(STAMP) ## run the tests and the doctests
+	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest --doctest-modules pavi
+
+lint: $(STAMP) ## check style, types and spelling
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/codespell
+
+format: $(STAMP) ## let ruff fix and format what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean: ## remove caches and build outputs; keeps .venv and runs
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
