@@ -1,0 +1,17 @@
+"""Template models and plate-batches; knows torch and nothing else of ours."""
+
+from pavi.core.batch import PlateBatch
+from pavi.core.model import HierarchicalModel
+from pavi.core.plates import Plate
+from pavi.core.simulation import Simulation
+from pavi.core.sites import Covariate, Latent, Observed
+
+__all__ = [
+    "Covariate",
+    "HierarchicalModel",
+    "Latent",
+    "Observed",
+    "Plate",
+    "PlateBatch",
+    "Simulation",
+]

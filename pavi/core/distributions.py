@@ -1,0 +1,118 @@
+"""What the library asks of `torch.distributions`, beyond its own methods."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import (
+    Distribution,
+    Independent,
+    MultivariateNormal,
+    TransformedDistribution,
+    constraints,
+)
+from torch.distributions.transforms import Transform
+
+
+@contextmanager
+def unvalidated() -> Iterator[None]:
+    """Build and evaluate distributions without checking their arguments, as a hot loop must.
+
+    Templates are checked when they are built and data when they are read; a value that becomes
+    non-finite later stops the training with the site's name.
+    """
+    before = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(before)
+
+
+def cast(distribution: Distribution, like: Tensor) -> Distribution:
+    """A copy whose parameters have the floating-point type and the device of `like`."""
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value.to(like) if value.is_floating_point() else value.to(like.device)
+        return cast(value, like) if isinstance(value, Distribution) else value
+
+    twin = copy.copy(distribution)
+    vars(twin).update({name: convert(value) for name, value in vars(distribution).items()})
+    return twin
+
+
+def shaped(
+    distribution: Distribution, batch_shape: tuple[int, ...], event_shape: tuple[int, ...]
+) -> Distribution:
+    """The distribution of independent values of `event_shape`, one per entry of `batch_shape`.
+
+    Raises:
+        ValueError: If the distribution does not broadcast to these shapes.
+    """
+    extra = len(event_shape) - len(distribution.event_shape)
+    whole = torch.Size(batch_shape + event_shape)
+    target = whole[: len(whole) - len(distribution.event_shape)]
+    own = distribution.batch_shape + distribution.event_shape
+    fits = extra >= 0 and distribution.event_shape == whole[len(target) :]
+    if distribution.batch_shape != target:
+        try:
+            distribution = distribution.expand(target)
+        except (RuntimeError, ValueError):
+            fits = False
+    if not fits:
+        raise ValueError(
+            f"its distribution has shape {tuple(own)}, which does not broadcast to "
+            f"{tuple(whole)} = (draws, *plates, *event_shape), with event_shape {event_shape}"
+        )
+    return Independent(distribution, extra) if extra else distribution
+
+
+def is_real(support: constraints.Constraint) -> bool:
+    """Whether a support is all of R^d, so that no transform is needed."""
+    while isinstance(support, constraints.independent):
+        support = support.base_constraint
+    return support in (constraints.real, constraints.real_vector)
+
+
+def location_and_scale(
+    distribution: Distribution, transform: Transform | None
+) -> tuple[Tensor, Tensor | None]:
+    """Where a distribution lies in unconstrained space, and how wide it is.
+
+    The location is exact for location-scale families (also under an exponential, as the
+    log-normal); for others it is the mean or, where that does not exist, the median, taken to
+    unconstrained space. It is a reference point, so any choice leaves the density of the guide
+    exact.
+
+    Args:
+        distribution: With batch shape `(draws, *plates)`.
+        transform: From unconstrained space to the support; None for the identity.
+
+    Returns:
+        The location, `(draws, *plates, *unconstrained event)`, and the scale of the same shape,
+        or None where the family is not one of location and scale.
+    """
+    while isinstance(distribution, Independent):
+        distribution = distribution.base_dist
+    if isinstance(distribution, MultivariateNormal):
+        return distribution.loc, distribution.variance.sqrt()
+    if isinstance(distribution, TransformedDistribution):
+        location, scale = location_and_scale(distribution.base_dist, None)
+        names = [type(t).__name__ for t in distribution.transforms]
+        if names == ["ExpTransform"] and transform is not None:
+            return location, scale
+        for step in distribution.transforms:
+            location = step(location)
+        return (location if transform is None else transform.inv(location)), None
+    if transform is None and hasattr(distribution, "loc") and hasattr(distribution, "scale"):
+        return distribution.loc, distribution.scale
+    location = distribution.mean
+    if not torch.isfinite(location).all():
+        location = distribution.icdf(location.new_full((), 0.5))
+    return (location if transform is None else transform.inv(location)), None

@@ -1,0 +1,90 @@
+"""Running every conditional once on tiny plates, so that mistakes show when a model is built."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+
+from pavi.core.batch import whole
+from pavi.core.distributions import cast, shaped
+from pavi.core.sites import Covariate, Latent
+
+if TYPE_CHECKING:
+    from pavi.core.model import HierarchicalModel
+
+DRAWS = 2
+# Distinct sizes, so that an axis in the wrong place cannot go unnoticed by chance.
+SIZES = (3, 5, 7, 11, 13, 17, 19, 23, 29, 31)
+
+
+def check_template(model: HierarchicalModel) -> dict[str, constraints.Constraint]:
+    """Draw every site of a tiny grounded model; see `HierarchicalModel` for what is checked.
+
+    Returns:
+        The support of every latent and observed site, as found on the tiny plates.
+    """
+    sizes = dict(zip(model.plates, SIZES, strict=False))
+    if len(sizes) < len(model.plates):
+        raise ValueError(f"a model has at most {len(SIZES)} plates, got {len(model.plates)}.")
+    links = {
+        name: {parent: torch.arange(sizes[name]) % sizes[parent] for parent in plate.within}
+        for name, plate in model.plates.items()
+        if plate.within
+    }
+    # One is in the support of nearly everything a covariate parametrises.
+    ones = {}
+    for name in model.covariates:
+        site = model.sites[name]
+        ones[name] = torch.ones([*(sizes[p] for p in site.plates), *site.event_shape])
+    batch = whole(sizes, links, ones, like=torch.zeros(()))
+    drawn: dict[str, Tensor] = {}
+    supports: dict[str, constraints.Constraint] = {}
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        for name, site in model.sites.items():
+            if isinstance(site, Covariate):
+                continue
+            arguments = {
+                parent: model.aligned(parent, name, drawn, batch) for parent in site.parents
+            }
+            shapes = ", ".join(f"{k} {tuple(v.shape)}" for k, v in arguments.items()) or "nothing"
+            received = f"On tiny plates with {DRAWS} draws and sizes {sizes} it got {shapes}."
+            try:
+                distribution = site.conditional(**arguments)
+            except Exception as error:
+                raise ValueError(
+                    f"site {name!r}: its conditional failed with {type(error).__name__}: "
+                    f"{error}. {received}"
+                ) from error
+            if not isinstance(distribution, Distribution):
+                raise ValueError(
+                    f"site {name!r}: its conditional must return a torch distribution, "
+                    f"got {type(distribution).__name__}."
+                )
+            if isinstance(site, Latent):
+                _check_latent(name, distribution)
+            try:
+                batch_shape = (DRAWS, *batch.shape(site.plates))
+                full = shaped(cast(distribution, batch.like), batch_shape, site.event_shape)
+            except ValueError as error:
+                raise ValueError(f"site {name!r}: {error}. {received}") from None
+            drawn[name] = full.sample()
+            supports[name] = full.support
+    return supports
+
+
+def _check_latent(name: str, distribution: Distribution) -> None:
+    family = type(distribution).__name__
+    if distribution.support.is_discrete:
+        raise ValueError(
+            f"site {name!r} is latent and its {family} is discrete; sum a finite discrete "
+            "variable out, for instance with MixtureSameFamily."
+        )
+    if not distribution.has_rsample:
+        raise ValueError(
+            f"site {name!r} is latent, so its distribution must be reparameterised (has rsample); "
+            f"{family} is not."
+        )

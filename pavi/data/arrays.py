@@ -1,0 +1,228 @@
+"""Reading arrays with plate axes in front, and saying what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import constraints
+
+from pavi.core import HierarchicalModel, Observed
+from pavi.core.distributions import is_real
+
+
+@final
+@dataclass(frozen=True)
+class ArraysRead:
+    """What `read_arrays` found; the fields are those of `PlateData`."""
+
+    cardinalities: dict[str, int]
+    links: dict[str, dict[str, Tensor]]
+    values: dict[str, Tensor]
+    present: dict[str, Tensor]
+
+
+def read_arrays(
+    arrays: Mapping[str, Any],
+    model: HierarchicalModel,
+    *,
+    links: Mapping[str, Any],
+    missing: str,
+    dtype: torch.dtype,
+) -> ArraysRead:
+    """See `PlateData.from_arrays`."""
+    if missing not in ("error", "ignore"):
+        raise ValueError(f"missing must be 'error' or 'ignore', got {missing!r}.")
+    tensors = {name: _tensor(name, array) for name, array in arrays.items()}
+    _check_names(tensors, model)
+    indexed = {plate: _read_links(plate, model, links) for plate in model.plates if model.plates[plate].within}
+    if unknown := sorted(set(links) - set(indexed)):
+        raise ValueError(f"links given for {unknown}; indexed plates are {sorted(indexed)}.")
+    cardinalities = _cardinalities(tensors, indexed, model)
+    for plate, parents in indexed.items():
+        for parent, rows in parents.items():
+            _check_link(plate, parent, rows, cardinalities)
+    values, present = {}, {}
+    for name, tensor in tensors.items():
+        values[name], mask = _read_values(name, tensor, model, missing=missing, dtype=dtype)
+        if mask is not None:
+            present[name] = mask
+    return ArraysRead(cardinalities, indexed, values, present)
+
+
+def _tensor(name: str, array: Any) -> Tensor:
+    if isinstance(array, Tensor):
+        return array
+    array = np.asarray(array)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{name!r}: expected numbers, got an array of {array.dtype}; "
+            "give categories as the labels of a plate or as 0/1 columns."
+        )
+    return torch.from_numpy(np.array(array, order="C"))
+
+
+def _check_names(tensors: Mapping[str, Tensor], model: HierarchicalModel) -> None:
+    measured = {*model.observed, *model.covariates}
+    if absent := sorted(measured - set(tensors)):
+        raise ValueError(
+            f"no values for {absent}; the model measures {sorted(measured)}, got {sorted(tensors)}."
+        )
+    if unknown := sorted(set(tensors) - measured):
+        raise ValueError(
+            f"values given for {unknown}, which the model does not measure; "
+            f"observed sites and covariates are {sorted(measured)}."
+        )
+
+
+def _read_links(
+    plate: str, model: HierarchicalModel, links: Mapping[str, Any]
+) -> dict[str, Tensor]:
+    within = model.plates[plate].within
+    if plate not in links:
+        raise ValueError(
+            f"plate {plate!r} lies within {list(within)}: give links={{{plate!r}: ...}}, each "
+            f"row's parent as a row number; got links for {sorted(links)}."
+        )
+    given = links[plate]
+    if not isinstance(given, Mapping):
+        if len(within) > 1:
+            raise ValueError(
+                f"plate {plate!r} lies within {list(within)}: its links must be a mapping from "
+                f"each of these to row numbers, got {type(given).__name__}."
+            )
+        given = {within[0]: given}
+    if set(given) != set(within):
+        raise ValueError(
+            f"links of plate {plate!r} must name {sorted(within)}, got {sorted(given)}."
+        )
+    found = {}
+    for parent in within:
+        rows = _tensor(f"links of {plate} to {parent}", given[parent])
+        if rows.is_floating_point() or rows.ndim != 1:
+            raise ValueError(
+                f"links of plate {plate!r} to {parent!r} must be integers of shape (rows,), "
+                f"got {rows.dtype} of shape {tuple(rows.shape)}."
+            )
+        found[parent] = rows.to(torch.int64)
+    return found
+
+
+def _cardinalities(
+    tensors: Mapping[str, Tensor],
+    links: Mapping[str, Mapping[str, Tensor]],
+    model: HierarchicalModel,
+) -> dict[str, int]:
+    """The size of every plate, from the first that says it; all others must agree."""
+    said: dict[str, tuple[int, str]] = {}
+
+    def say(plate: str, size: int, source: str) -> None:
+        before, first = said.setdefault(plate, (size, source))
+        if before != size:
+            raise ValueError(
+                f"plate {plate!r} has {before} rows by {first}, but {size} by {source}."
+            )
+
+    for name, tensor in tensors.items():
+        site = model.sites[name]
+        rank = len(site.plates) + len(site.event_shape)
+        event = tuple(tensor.shape[len(site.plates) :])
+        if tensor.ndim != rank or event != site.event_shape:
+            expected = ", ".join([*site.plates, *map(str, site.event_shape)])
+            raise ValueError(
+                f"{name!r}: expected an array of shape ({expected}), got {tuple(tensor.shape)}."
+            )
+        for axis, plate in enumerate(site.plates):
+            say(plate, tensor.shape[axis], f"axis {axis} of {name!r}")
+    for plate, parents in links.items():
+        for parent, rows in parents.items():
+            say(plate, len(rows), f"its links to {parent!r}")
+    for plate, parents in links.items():
+        for parent, rows in parents.items():
+            if parent not in said and len(rows):
+                say(parent, int(rows.max()) + 1, f"the links of {plate!r}")
+    if unknown := [plate for plate in model.plates if plate not in said]:
+        raise ValueError(f"nothing in the data says how many rows the plates {unknown} have.")
+    if empty := [plate for plate, (size, _) in said.items() if size == 0]:
+        raise ValueError(f"plate {empty[0]!r} has no rows.")
+    return {plate: said[plate][0] for plate in model.plates}
+
+
+def _check_link(plate: str, parent: str, rows: Tensor, cardinalities: Mapping[str, int]) -> None:
+    groups = cardinalities[parent]
+    outside = (rows < 0) | (rows >= groups)
+    if outside.any():
+        first = int(outside.nonzero()[0])
+        raise ValueError(
+            f"links of plate {plate!r}: row {first} points to row {int(rows[first])} of "
+            f"{parent!r}, which has rows 0 to {groups - 1}."
+        )
+    counts = torch.bincount(rows, minlength=groups)
+    if (counts == 0).any():
+        empty = (counts == 0).nonzero().flatten().tolist()
+        raise ValueError(
+            f"plate {parent!r}: {len(empty)} of {groups} rows have no row of {plate!r}: "
+            f"{empty[:5]}{' ...' if len(empty) > 5 else ''}; leave such groups out."
+        )
+
+
+def _read_values(
+    name: str, tensor: Tensor, model: HierarchicalModel, *, missing: str, dtype: torch.dtype
+) -> tuple[Tensor, Tensor | None]:
+    """The values in the type of the computation, and where they are present if not everywhere."""
+    site = model.sites[name]
+    is_observed = isinstance(site, Observed)
+    if not tensor.is_floating_point():
+        if is_observed and is_real(model.supports[name]):
+            raise ValueError(
+                f"{name!r} is real-valued in the model but the data hold integers "
+                f"({tensor.dtype}); convert them to floating point if that is meant."
+            )
+        return tensor.to(dtype) if is_observed else tensor, None
+    if infinite := int(tensor.isinf().sum()):
+        raise ValueError(f"{name!r}: {infinite} of {tensor.numel()} values are infinite.")
+    nan = tensor.isnan()
+    mask = None
+    if count := int(nan.sum()):
+        if not is_observed:
+            raise ValueError(
+                f"covariate {name!r}: {count} of {tensor.numel()} values are NaN; "
+                "a covariate has no distribution to leave it to: fill or drop them."
+            )
+        if missing == "error":
+            raise ValueError(
+                f"{name!r}: {count} of {tensor.numel()} values are NaN; drop them, or pass "
+                "missing='ignore' to leave them out of the likelihood."
+            )
+        mask = ~nan.flatten(len(site.plates)).any(-1) if site.event_shape else ~nan
+        if not mask.any():
+            raise ValueError(f"{name!r}: all {tensor.numel()} values are NaN.")
+        # Any value in the support does: its log density is masked out.
+        tensor = torch.where(_expanded(mask, tensor), tensor, tensor[mask][0])
+    tensor = tensor.to(dtype)
+    if is_observed:
+        _check_support(name, tensor, model.supports[name])
+    return tensor, mask
+
+
+def _expanded(mask: Tensor, like: Tensor) -> Tensor:
+    return mask.reshape(mask.shape + (1,) * (like.ndim - mask.ndim))
+
+
+def _check_support(name: str, tensor: Tensor, support: constraints.Constraint) -> None:
+    """Supports that depend on parameters, as an interval, are known in the step only."""
+    while isinstance(support, constraints.independent):
+        support = support.base_constraint
+    fixed = (constraints.positive, constraints.nonnegative, constraints.boolean)
+    fixed += (constraints.nonnegative_integer, constraints.unit_interval, constraints.simplex)
+    if support in fixed and not (valid := support.check(tensor)).all():
+        wrong = int((~valid).sum())
+        example = tensor[~valid].flatten()[0]
+        raise ValueError(
+            f"{name!r}: {wrong} of {valid.numel()} values lie outside the support of its "
+            f"distribution, {support}; for instance {float(example):g}."
+        )

@@ -1,0 +1,127 @@
+"""Reading a long data frame: labels become row numbers, columns become arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from pavi.core import HierarchicalModel
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@final
+@dataclass(frozen=True)
+class _Coded:
+    """A plate's column: its distinct labels and, per row of the frame, which one it is."""
+
+    labels: np.ndarray
+    codes: np.ndarray
+    first: np.ndarray  # a row of the frame that holds each label
+
+
+def read_frame(
+    frame: pd.DataFrame, model: HierarchicalModel
+) -> tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]], dict[str, Sequence[Any]]]:
+    """See `PlateData.from_frame`.
+
+    Returns:
+        Arrays, links and labels, as `PlateData.from_arrays` takes them.
+    """
+    coded: dict[str, _Coded] = {}
+    for name in model.plates:
+        coded[name] = _code(frame, name, model, coded)
+    links = {
+        name: {parent: coded[parent].codes[coded[name].first] for parent in plate.within}
+        for name, plate in model.plates.items()
+        if plate.within
+    }
+    arrays = {
+        name: _array(frame, name, model, coded) for name in (*model.observed, *model.covariates)
+    }
+    named = [name for name in model.plates if name in frame.columns]
+    return arrays, links, {name: coded[name].labels.tolist() for name in named}
+
+
+def _code(
+    frame: pd.DataFrame, name: str, model: HierarchicalModel, coded: dict[str, _Coded]
+) -> _Coded:
+    rows = np.arange(len(frame))
+    if name not in frame.columns:
+        if model.plates.children(name):
+            raise ValueError(
+                f"the frame has no column for plate {name!r}; columns are {list(frame.columns)}."
+            )
+        shared = [s for s in model.sites if name in model.sites[s].plates[1:]]
+        shared += [s for s, site in model.sites.items() if site.plates[:1] == (name,) != site.plates]
+        if shared:
+            raise ValueError(
+                f"the frame has no column for plate {name!r}, which {shared[0]!r} crosses with "
+                f"others; columns are {list(frame.columns)}."
+            )
+        return _Coded(rows, rows, rows)
+    column = frame[name].to_numpy()
+    if (blank := _blank(column)).any():
+        raise ValueError(
+            f"plate {name!r}: {int(blank.sum())} rows of the frame have no label; "
+            f"the first is row {int(blank.argmax())}."
+        )
+    labels, codes = np.unique(column, return_inverse=True)
+    # A label counts once per parent: "class 1" of two schools are two rows.
+    keys = [coded[parent].codes for parent in reversed(model.plates[name].within)]
+    distinct, first, codes = np.unique(
+        np.stack([codes, *reversed(keys)]), axis=1, return_index=True, return_inverse=True
+    )
+    return _Coded(labels[distinct[0]], codes.reshape(-1), first)
+
+
+def _blank(column: np.ndarray) -> np.ndarray:
+    """Where a column holds no label; NaN is the one value that differs from itself."""
+    return np.array([value is None or value != value for value in column], dtype=bool)
+
+
+def _array(
+    frame: pd.DataFrame, name: str, model: HierarchicalModel, coded: dict[str, _Coded]
+) -> np.ndarray:
+    site = model.sites[name]
+    column = _column(frame, name, site.event_shape)
+    if not site.plates:
+        codes, shape = np.zeros(len(frame), dtype=np.int64), ()
+    else:
+        shape = tuple(len(coded[plate].labels) for plate in site.plates)
+        codes = np.ravel_multi_index([coded[plate].codes for plate in site.plates], shape)
+    cells, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    varies = ~_same(column, column[first][inverse.reshape(-1)])
+    if varies.any():
+        row = int(varies.argmax())
+        where = ", ".join(f"{p} {coded[p].labels[coded[p].codes[row]]!r}" for p in site.plates)
+        raise ValueError(
+            f"column {name!r} varies within one row of its plates ({where or 'the whole frame'}): "
+            f"row {first[inverse.reshape(-1)[row]]} of the frame has {column[first][inverse.reshape(-1)[row]]}, row {row} has {column[row]}."
+        )
+    if len(cells) == int(np.prod(shape)):
+        return column[first].reshape(*shape, *site.event_shape)
+    full = np.full((int(np.prod(shape)), *site.event_shape), np.nan)
+    full[cells] = column[first]
+    return full.reshape(*shape, *site.event_shape)
+
+
+def _column(frame: pd.DataFrame, name: str, event_shape: tuple[int, ...]) -> np.ndarray:
+    names = [name]
+    if event_shape:
+        names = [f"{name}_{i}" for i in range(int(np.prod(event_shape)))]
+    if absent := [n for n in names if n not in frame.columns]:
+        raise ValueError(
+            f"the frame lacks the columns {absent} of {name!r}; columns are {list(frame.columns)}."
+        )
+    columns = [frame[n].to_numpy() for n in names]
+    return np.stack(columns, axis=-1).reshape(-1, *event_shape) if event_shape else columns[0]
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    same = (one == other) | ((one != one) & (other != other))
+    return same.reshape(len(one), -1).all(axis=1)

@@ -1,0 +1,202 @@
+"""Measured values on plates, with the links between the plates' rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pavi.core import HierarchicalModel, PlateBatch
+from pavi.core.batch import Links
+from pavi.data.arrays import read_arrays
+from pavi.data.children import Children
+from pavi.data.frame import read_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@final
+@dataclass(frozen=True)
+class PlateData:
+    """A data set that fits a template model. Build it with `from_arrays` or `from_frame`.
+
+    Args:
+        model: The template.
+        cardinalities: The number of rows of each plate.
+        links: Per indexed plate and plate directly above it, each row's parent, `(rows,)`.
+        values: Observed values and covariates, `(*plates, *event)`.
+        present: Per observed site with missing values, where there is one, `(*plates,)`.
+        labels: Per plate, the user's names of its rows; row numbers where there are none.
+    """
+
+    model: HierarchicalModel
+    cardinalities: Mapping[str, int]
+    links: Links
+    values: Mapping[str, Tensor]
+    present: Mapping[str, Tensor]
+    labels: Mapping[str, Sequence[Any]]
+    like: Tensor
+    _children: dict[tuple[str, str], Children] = field(default_factory=dict, repr=False)
+    _every_row: dict[str, Tensor] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        every_row = {plate: torch.arange(size) for plate, size in self.cardinalities.items()}
+        object.__setattr__(self, "_every_row", every_row)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        arrays: Mapping[str, Any],
+        model: HierarchicalModel,
+        *,
+        links: Mapping[str, Any] | None = None,
+        labels: Mapping[str, Sequence[Any]] | None = None,
+        missing: str = "error",
+        dtype: torch.dtype = torch.float32,
+    ) -> PlateData:
+        """Data from arrays with plate axes in front.
+
+        Args:
+            arrays: Per observed site and covariate, an array `(*plates, *event)`.
+            model: The template.
+            links: Per indexed plate, each row's parent as a row number, `(rows,)`; for a plate
+                within several, a mapping from each of them to such an array.
+            labels: Per plate, names of its rows.
+            missing: What to do about NaN in observed values: `"error"`, or `"ignore"` to leave
+                them out of the likelihood.
+            dtype: The floating-point type of the values.
+
+        Raises:
+            ValueError: If names, shapes, links or values do not fit the model; the message says
+                which, what was expected and what was got.
+        """
+        found = read_arrays(arrays, model, links=links or {}, missing=missing, dtype=dtype)
+        for plate, names in (labels or {}).items():
+            if plate not in model.plates or len(names) != found.cardinalities[plate]:
+                raise ValueError(
+                    f"labels of plate {plate!r}: got {len(names)} names; "
+                    f"plates and their rows are {dict(found.cardinalities)}."
+                )
+        return cls(
+            model=model,
+            cardinalities=found.cardinalities,
+            links=found.links,
+            values=found.values,
+            present=found.present,
+            labels=labels or {},
+            like=torch.zeros((), dtype=dtype),
+        )
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        model: HierarchicalModel,
+        *,
+        missing: str = "error",
+        dtype: torch.dtype = torch.float32,
+    ) -> PlateData:
+        """Data from a long data frame, one row per row of the finest plate.
+
+        A plate's column holds the labels of its rows. The finest plate needs none if every
+        row of the frame is a row of it. Labels of a nested plate may repeat in different
+        parents; rows are in the order of their labels. A site's column holds its values; on a
+        coarser plate they must be constant within each of its rows. The columns of a vector of
+        `D` are `name_0` to `name_{D-1}`.
+
+        Args:
+            frame: Any frame with `columns` and, per column, `to_numpy()`, as pandas' or polars'.
+            model: The template.
+            missing: What to do about NaN in observed values: `"error"`, or `"ignore"`. A cell of
+                a dense crossing that no row of the frame fills counts as missing.
+            dtype: The floating-point type of the values.
+
+        Raises:
+            ValueError: If a column is missing, a value varies within a group, or as `from_arrays`.
+        """
+        arrays, links, labels = read_frame(frame, model)
+        return cls.from_arrays(
+            arrays, model, links=links, labels=labels, missing=missing, dtype=dtype
+        )
+
+    def batch(
+        self,
+        rows: Mapping[str, np.ndarray] | None = None,
+        *,
+        weights: Mapping[str, np.ndarray] | None = None,
+        sites: Sequence[str] | None = None,
+        seed: int = 0,
+    ) -> PlateBatch:
+        """A plate-batch of chosen rows.
+
+        Args:
+            rows: Per plate, ascending row numbers; all rows of a plate that is not named. With a
+                row, the rows that it lies within must be there.
+            weights: Per plate, one over the inclusion probabilities; one where not named.
+            sites: The observed sites and covariates to bring along; all by default.
+            seed: Seeds the reparameterisation noise.
+        """
+        chosen = {plate: torch.as_tensor(ids) for plate, ids in (rows or {}).items()}
+        weighed = {
+            plate: torch.as_tensor(weight).to(self.like)
+            for plate, weight in (weights or {}).items()
+        }
+        for plate in self.cardinalities:
+            if plate not in chosen:
+                chosen[plate] = self._every_row[plate]
+            if plate not in weighed:
+                weighed[plate] = self.like.new_ones(()).expand(len(chosen[plate]))
+        named = rows or {}
+        wanted = self.values if sites is None else {name: self.values[name] for name in sites}
+        return PlateBatch(
+            rows=chosen,
+            weights=weighed,
+            links={plate: self._links_within(plate, chosen, named) for plate in self.links},
+            values={name: self._slice(value, name, named) for name, value in wanted.items()},
+            present={
+                name: self._slice(mask, name, named)
+                for name, mask in self.present.items()
+                if name in wanted
+            },
+            seed=seed,
+            like=self.like,
+        )
+
+    def children(self, plate: str, parent: str) -> Children:
+        """The rows of `plate` below each row of `parent`, which it lies directly within."""
+        key = (plate, parent)
+        if key not in self._children:
+            links = self.links[plate][parent].numpy()
+            self._children[key] = Children.of(links, self.cardinalities[parent])
+        return self._children[key]
+
+    def parent_rows(self, fine: str, coarse: str) -> np.ndarray:
+        """For each row of `fine`, its row of `coarse`, which it lies within."""
+        route = self.model.plates.route(fine, coarse)
+        found = np.arange(self.cardinalities[fine])
+        for child, parent in zip(route, route[1:], strict=False):
+            found = self.links[child][parent].numpy()[found]
+        return found
+
+    def _links_within(
+        self, plate: str, chosen: Mapping[str, Tensor], named: Mapping[str, np.ndarray]
+    ) -> dict[str, Tensor]:
+        """Each chosen row's parents, as positions among the chosen rows of the parents."""
+        found = {}
+        for parent, links in self.links[plate].items():
+            own = links[chosen[plate]] if plate in named else links
+            if parent in named:
+                own = torch.searchsorted(chosen[parent], own)
+            found[parent] = own
+        return found
+
+    def _slice(self, value: Tensor, site: str, named: Mapping[str, np.ndarray]) -> Tensor:
+        for axis, plate in enumerate(self.model.sites[site].plates):
+            if plate in named:
+                value = value.index_select(axis, torch.as_tensor(named[plate]))
+        return value

@@ -1,0 +1,187 @@
+r"""Drawing the rows of a plate-batch, with their Horvitz-Thompson weights.
+
+One rule covers dense plates, nests and crossings. A plate that is named, and lies within no other
+named plate, is a *unit* plate: `n` of its `N` rows are drawn uniformly without replacement. What
+lies below a drawn row comes with it, whole or, where that plate is named too, as an independent
+draw of at most `m` rows per group. What a row lies within comes with it as well ("closed upward").
+
+Inclusion probabilities. A unit row: :math:`n/N`. A row below it: that, times :math:`m/|group|` for
+every subsampled level on the way. A row reached upward is in the batch if and only if at least one
+of the `k` unit rows connected to it is drawn, which a hypergeometric draw misses with probability
+
+.. math:: 1 - \pi = \binom{N-k}{n} \Big/ \binom{N}{n}.
+
+Unit plates are drawn independently of each other, so nothing may be connected to two of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import final
+
+import numpy as np
+import torch
+
+from pavi.core.plates import PlateGraph
+from pavi.data.plate_data import PlateData
+
+Rows = dict[str, np.ndarray]
+
+
+@final
+class PlateSampler:
+    """Draws rows of every plate.
+
+    Args:
+        data: The data.
+        sizes: Per named plate, the number of rows to draw: of the plate as a whole or, below
+            another named plate, of each of its groups. Without any, a batch is everything.
+
+    Raises:
+        ValueError: If a plate is unknown, a size is not between one and the number of rows, or
+            the named plates are connected in a way without known inclusion probabilities.
+
+    Example:
+        `{"subject": 8, "vertex": 256}` draws a block of a full crossing, `{"lea": 20, "school": 5}`
+        at most five schools of each of twenty authorities, `{"rating": 2048}` ratings with the
+        students and lecturers they belong to.
+    """
+
+    def __init__(self, data: PlateData, sizes: Mapping[str, int]) -> None:
+        graph = data.model.plates
+        _check_sizes(sizes, data)
+        units = [p for p in sizes if not graph.ancestors(p) & set(sizes)]
+        families = [_Family(data, unit, sizes) for unit in units]
+        seen: dict[str, str] = {}
+        for family in families:
+            for plate in family.plates:
+                if plate in seen:
+                    raise ValueError(
+                        f"plates {seen[plate]!r} and {family.unit!r} cannot both be drawn: "
+                        f"{plate!r} is connected to both, so it has no known inclusion "
+                        f"probability; draw {plate!r} itself or one of the two."
+                    )
+                seen[plate] = family.unit
+        for name, site in data.model.sites.items():
+            upward = [p for p in site.plates if any(p in f.upward for f in families)]
+            together = [p for p in site.plates if p in seen and p not in upward]
+            for plate in upward:
+                if others := [p for p in (*upward, *together) if p != plate and seen[p] == seen[plate]]:
+                    raise ValueError(
+                        f"site {name!r} crosses {plate!r} with {others[0]!r}, which come into the "
+                        f"batch together through {seen[plate]!r}; draw these two plates instead."
+                    )
+        self._families = families
+
+    def draw(self, rng: np.random.Generator) -> tuple[Rows, Rows]:
+        """Ascending row numbers and weights, per plate that is not taken whole."""
+        rows: Rows = {}
+        weights: Rows = {}
+        for family in self._families:
+            family.draw(rng, rows, weights)
+        return rows, weights
+
+
+@final
+class _Family:
+    """A unit plate and all plates connected to it."""
+
+    def __init__(self, data: PlateData, unit: str, sizes: Mapping[str, int]) -> None:
+        graph = data.model.plates
+        self.unit, self.data, self.sizes = unit, data, sizes
+        below = graph.descendants(unit)
+        self.below = [p for p in graph if p in below]
+        family = {unit, *below}
+        above = set().union(*(graph.ancestors(p) for p in family)) - family
+        self.upward = [p for p in graph if p in above]
+        self.plates = [unit, *self.below, *self.upward]
+        self.parent = {p: self._parent(graph, p, family) for p in self.below}
+        grouped = [p for p in self.below if p in sizes]
+        others = sorted(above - graph.ancestors(unit))
+        if grouped and others:
+            raise ValueError(
+                f"drawing rows of {grouped[0]!r} per row of {unit!r} leaves {others[0]!r}, which "
+                "is crossed with it, without a known inclusion probability; draw one plate only."
+            )
+        self.upward_weights = {p: self._upward_weights(graph, p, family) for p in self.upward}
+
+    def draw(self, rng: np.random.Generator, rows: Rows, weights: Rows) -> None:
+        size, total = self.sizes[self.unit], self.data.cardinalities[self.unit]
+        drawn = rng.choice(total, size, replace=False, shuffle=False)
+        rows[self.unit] = np.sort(drawn)
+        weights[self.unit] = np.full(size, total / size)
+        for plate in self.below:
+            parent = self.parent[plate]
+            children = self.data.children(plate, parent)
+            counts = children.counts(rows[parent])
+            if plate in self.sizes:
+                found, factor = children.sample(rows[parent], self.sizes[plate], rng)
+                counts = np.minimum(counts, self.sizes[plate])
+                weight = np.repeat(weights[parent], counts) * factor
+            else:
+                found, weight = children.rows(rows[parent]), np.repeat(weights[parent], counts)
+            order = np.argsort(found, kind="stable")
+            rows[plate], weights[plate] = found[order], weight[order]
+        for plate in reversed(self.upward):
+            reached = [
+                self.data.links[child][plate].numpy()[rows[child]]
+                for child in self.data.model.plates.children(plate)
+                if child in rows
+            ]
+            rows[plate] = np.unique(np.concatenate(reached))
+            weights[plate] = self.upward_weights[plate][rows[plate]]
+
+    @staticmethod
+    def _parent(graph: PlateGraph, plate: str, family: set[str]) -> str:
+        """The one plate above `plate` through which it is drawn."""
+        parents = [parent for parent in graph[plate].within if parent in family]
+        if len(parents) > 1:
+            raise ValueError(
+                f"plate {plate!r} lies within {parents}, which both hang on a drawn plate, so it "
+                "has no known inclusion probability; draw a finer plate."
+            )
+        return parents[0]
+
+    def _upward_weights(self, graph: PlateGraph, plate: str, family: set[str]) -> np.ndarray:
+        """One over the probability that at least one connected unit row is drawn."""
+        total, groups = (self.data.cardinalities[p] for p in (self.unit, plate))
+        pairs = [
+            self.data.parent_rows(fine, self.unit) * groups + self.data.parent_rows(fine, plate)
+            for fine in family
+            if plate in graph.ancestors(fine)
+        ]
+        degree = np.bincount(np.unique(np.concatenate(pairs)) % groups, minlength=groups)
+        return 1.0 / inclusion_probability(degree, total=total, size=self.sizes[self.unit])
+
+
+def inclusion_probability(degree: np.ndarray, *, total: int, size: int) -> np.ndarray:
+    r"""The probability that a draw of `size` of `total` hits at least one of `degree` marked rows.
+
+    .. math:: \pi = 1 - \binom{N-k}{n} \Big/ \binom{N}{n}
+
+    Example:
+        >>> inclusion_probability(np.array([1, 3]), total=4, size=2).round(12).tolist()
+        [0.5, 1.0]
+    """
+    missed = torch.as_tensor(total - degree, dtype=torch.float64)
+    log_missed = (
+        torch.lgamma(missed + 1)
+        - torch.lgamma((missed - size).clamp(min=0) + 1)
+        - torch.lgamma(torch.tensor(total + 1.0, dtype=torch.float64))
+        + torch.lgamma(torch.tensor(total - size + 1.0, dtype=torch.float64))
+    )
+    probability = torch.where(missed < size, 1.0, -torch.expm1(log_missed))
+    return probability.numpy()
+
+
+def _check_sizes(sizes: Mapping[str, int], data: PlateData) -> None:
+    if unknown := sorted(set(sizes) - set(data.cardinalities)):
+        raise ValueError(
+            f"batch names unknown plates {unknown}; plates are {list(data.cardinalities)}."
+        )
+    for plate, size in sizes.items():
+        rows = data.cardinalities[plate]
+        if not 1 <= size <= rows:
+            raise ValueError(
+                f"batch size of plate {plate!r} must be between 1 and its {rows} rows, got {size}."
+            )

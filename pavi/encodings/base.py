@@ -1,0 +1,39 @@
+"""What an encoding is: the few numbers that tell one ground variable from its siblings."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from pavi.core import HierarchicalModel, PlateBatch
+
+
+class Encoder(nn.Module, ABC):
+    """Encodings of the rows of a batch, per latent site.
+
+    A concrete encoder
+
+    * returns for every latent site a tensor `(*plates, dim)` for the rows of the batch;
+    * starts at zero, which the flows read as "no evidence": the guide starts at the prior;
+    * costs what the batch costs, whatever the cardinality of the plates.
+    """
+
+    @abstractmethod
+    def forward(self, batch: PlateBatch) -> dict[str, Tensor]:
+        """The encodings of every latent site."""
+
+    @abstractmethod
+    def tables(self) -> list[nn.Parameter]:
+        """Parameters with one row per ground variable, which are optimised row by row."""
+
+
+class Encodings(ABC):
+    """A choice of encodings, before the cardinalities are known; a frozen dataclass."""
+
+    dim: int
+
+    @abstractmethod
+    def build(self, model: HierarchicalModel, cardinalities: Mapping[str, int]) -> Encoder:
+        """The encoder for a model of these cardinalities."""

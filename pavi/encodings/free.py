@@ -1,0 +1,80 @@
+"""PAVI-F: encodings that are free parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pavi.core import HierarchicalModel, PlateBatch
+from pavi.encodings.base import Encoder, Encodings
+
+
+@final
+@dataclass(frozen=True)
+class FreeEncodings(Encodings):
+    """A free vector per ground variable (PAVI-F).
+
+    Args:
+        dim: The length of an encoding.
+
+    Raises:
+        ValueError: If `dim` is not positive.
+    """
+
+    dim: int = 16
+
+    def __post_init__(self) -> None:
+        if self.dim < 1:
+            raise ValueError(f"the length of an encoding must be positive, got {self.dim}.")
+
+    def build(self, model: HierarchicalModel, cardinalities: Mapping[str, int]) -> FreeEncoder:
+        """See `Encodings.build`."""
+        return FreeEncoder(model, cardinalities, dim=self.dim)
+
+
+@final
+class FreeEncoder(Encoder):
+    """One table per latent site, one row per ground variable.
+
+    A look-up of part of a table has a row-sparse gradient, so a step costs what its rows cost.
+
+    Args:
+        model: The template.
+        cardinalities: The number of rows of each plate.
+        dim: The length of an encoding.
+    """
+
+    def __init__(
+        self, model: HierarchicalModel, cardinalities: Mapping[str, int], *, dim: int
+    ) -> None:
+        super().__init__()
+        self._plates = {name: model.sites[name].plates for name in model.latents}
+        self._sizes = dict(cardinalities)
+        self._tables = nn.ParameterDict()
+        for name, plates in self._plates.items():
+            rows = prod(cardinalities[plate] for plate in plates)
+            self._tables[name] = nn.Parameter(torch.zeros(rows, dim))
+
+    def forward(self, batch: PlateBatch) -> dict[str, Tensor]:
+        """See `Encoder`."""
+        return {name: self._look_up(name, plates, batch) for name, plates in self._plates.items()}
+
+    def tables(self) -> list[nn.Parameter]:
+        """See `Encoder`."""
+        return [self._tables[name] for name, plates in self._plates.items() if plates]
+
+    def _look_up(self, name: str, plates: tuple[str, ...], batch: PlateBatch) -> Tensor:
+        table = self._tables[name]
+        shape = batch.shape(plates)
+        if prod(shape) == len(table):  # everything, in order
+            return table.view(*shape, -1)
+        index = batch.rows[plates[0]]
+        for plate in plates[1:]:
+            index = index.unsqueeze(-1) * self._sizes[plate] + batch.rows[plate]
+        return functional.embedding(index, table, sparse=True)

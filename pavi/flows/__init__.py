@@ -1,0 +1,7 @@
+"""Conditional flows: from noise to the unconstrained values of a site."""
+
+from pavi.flows.affine import AffineFlow
+from pavi.flows.base import ConditionalFlow, Flow, FlowContext
+from pavi.flows.residual import MAFFlow, NSFFlow
+
+__all__ = ["AffineFlow", "ConditionalFlow", "Flow", "FlowContext", "MAFFlow", "NSFFlow"]

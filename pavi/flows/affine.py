@@ -1,0 +1,170 @@
+r"""The affine conditional flow, in the form of a conjugate update.
+
+Given its parents, let a value have the prior :math:`N(m, s^2)` in unconstrained space, and let the
+data below it act like one Gaussian measurement `y` of precision :math:`\lambda`. Then the
+posterior given everything upstream is
+
+.. math:: N\Big(m + \frac{r}{1 + r} (y - m),\ \frac{s^2}{1 + r}\Big), \qquad r = \lambda s^2.
+
+In a linear-Gaussian model this is exact: `y` is linear in the upstream draws (what is left of the
+data once the other effects are taken out), with coefficients that are statistics of the row's own
+data; and :math:`\lambda = n / \sigma^2` is log-linear in them when `sigma` is unknown too. So the
+coefficients come from the encoding `e`, by linear maps, as
+
+.. math::
+    r &= \kappa\, (e^{x(e)} - 1), \qquad \kappa = (s / s_0)^2 \exp\big(d(e)\, v\big) \\
+    \frac{r}{1 + r} (y - m_0) &= \frac{r}{1 + r} \frac{1 + \bar r}{\bar r}\,
+        s_0\, \big(b(e) + C(e)\, v\big), \qquad \bar r = e^{x(e)} - 1
+
+with the upstream values `v`, standardised, and the typical location and scale :math:`m_0, s_0` of
+the prior. For :math:`\kappa = 1` the factor in front of :math:`s_0` is one: location and precision
+are learned apart. :math:`x = b = C = d = 0` is the prior.
+The width has no parameter of its own: with one, a fit can get the width right at a wrong
+:math:`r`, children then follow their parents too closely, and the parents' posterior collapses.
+
+That the scale of the prior enters the way Bayes' rule says, not as one more free regressor, is
+what lets a group effect follow its hyper-parameters when these are themselves uncertain.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from pavi.flows.base import ConditionalFlow, Flow, FlowContext
+
+# Soft bounds: far outside what a posterior needs, close enough to keep exp() finite in a bad step.
+LOG_GAIN_BOUND = 30.0
+LOG_COUPLING_BOUND = 6.0
+# Wider couplings than this go through a shared projection.
+FULL_COUPLING = 16
+RANK = 8
+
+
+@final
+@dataclass(frozen=True)
+class AffineFlow(Flow):
+    """Affine in the noise; exact on linear-Gaussian models.
+
+    Args:
+        full: Mix the dimensions of the noise by a unit lower-triangular matrix, so that the
+            dimensions of one value may be correlated.
+    """
+
+    full: bool = False
+
+    def build(self, *, dim: int, upstream: int, encoding: int) -> Affine:
+        """See `Flow.build`."""
+        return Affine(dim=dim, upstream=upstream, encoding=encoding, full=self.full)
+
+
+@final
+class Affine(ConditionalFlow):
+    """The module of `AffineFlow`.
+
+    Args:
+        dim: The unconstrained dimension of one value.
+        upstream: The number of upstream values; beyond 16 they are coupled through 8 shared
+            linear combinations of them.
+        encoding: The length of an encoding.
+        full: Whether the noise is mixed by a triangular matrix.
+    """
+
+    def __init__(self, *, dim: int, upstream: int, encoding: int, full: bool) -> None:
+        super().__init__()
+        self._dim = dim
+        self._rank = upstream if upstream <= FULL_COUPLING else RANK
+        self._triangle = dim * (dim - 1) // 2 if full else 0
+        self._sizes = [dim, dim, dim * self._rank, dim * self._rank, self._triangle]
+        # The bias is what all rows share: their coupling, the precision of a typical row.
+        self.head = nn.Linear(encoding, sum(self._sizes))
+        nn.init.zeros_(self.head.bias)
+        nn.init.zeros_(self.head.weight)
+        # Locations and precisions start on coordinates of the encoding of their own, as far as
+        # there are enough: their gradients differ in size by orders of magnitude, and an optimiser
+        # that scales each coordinate by its own gradients keeps them apart only like this.
+        with torch.no_grad():
+            own = torch.arange(2 * dim)
+            self.head.weight[own, own % encoding] = 1.0
+        self.project = nn.Linear(upstream, RANK, bias=False) if upstream > FULL_COUPLING else None
+        self.register_buffer("location", torch.zeros(dim))
+        self.register_buffer("scale", torch.ones(dim))
+
+    def set_reference(self, location: Tensor, scale: Tensor) -> None:
+        """Fix the typical location and scale of the prior, `(dim,)` each."""
+        self.location.copy_(location)
+        self.scale.copy_(scale)
+
+    def forward(self, noise: Tensor, context: FlowContext) -> tuple[Tensor, Tensor]:
+        """See `ConditionalFlow`."""
+        shift, width, log_width, triangle = self._coefficients(context)
+        if triangle is not None:
+            noise = noise + (triangle @ noise.unsqueeze(-1)).squeeze(-1)
+        value = context.location + shift + width * noise
+        return value, log_width.expand(value.shape).sum(-1)
+
+    def inverse(self, value: Tensor, context: FlowContext) -> tuple[Tensor, Tensor]:
+        """See `ConditionalFlow`."""
+        shift, width, log_width, triangle = self._coefficients(context)
+        noise = (value - context.location - shift) / width
+        if triangle is not None:
+            noise = torch.linalg.solve_triangular(
+                triangle, noise.unsqueeze(-1), upper=False, unitriangular=True
+            ).squeeze(-1)
+        return noise, log_width.expand(value.shape).sum(-1)
+
+    def _coefficients(self, context: FlowContext) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Shift, width, its logarithm, and the strictly lower triangle, if any."""
+        coefficients = self.head(context.encoding)
+        b, x, c, d, triangle = coefficients.split(self._sizes, dim=-1)
+        evidence, log_coupling = b, None
+        if self._rank:
+            v = context.upstream if self.project is None else self.project(context.upstream)
+            evidence = b + self._couple(c, v)
+            log_coupling = soft_bound(self._couple(d, v), LOG_COUPLING_BOUND)
+        # kappa is what upstream draws make of the precision; none is the same as one.
+        gain = torch.expm1(soft_bound(x, LOG_GAIN_BOUND))
+        typical, kappa = 1 + gain, None
+        if log_coupling is not None:
+            kappa = log_coupling.exp()
+        if context.relative_scale is not None:
+            square = context.relative_scale.square()
+            kappa = square if kappa is None else kappa * square
+        if kappa is not None:
+            gain = kappa * gain
+        # Gains below zero widen the prior; 1 + r = 1 / (1 - gain) keeps them positive.
+        r = torch.where(gain < 0, gain / (1 - gain.clamp(max=0)), gain)
+        pull = r / (1 + r)
+        moved = self.scale * evidence
+        if kappa is not None:
+            moved = moved * torch.where(gain < 0, kappa, kappa * typical / (1 + gain.clamp(min=0)))
+        shift = moved - pull * (context.location - self.location)
+        log_width = context.scale.log() - 0.5 * torch.log1p(r)
+        return shift, log_width.exp(), log_width, self._lower(triangle)
+
+    def _couple(self, matrix: Tensor, v: Tensor) -> Tensor:
+        """The product of a `(dim, rank)` matrix per row with the upstream values."""
+        matrix = matrix.unflatten(-1, (self._dim, self._rank))
+        return (matrix * v.unsqueeze(-2)).sum(-1)
+
+    def _lower(self, entries: Tensor) -> Tensor | None:
+        if not self._triangle:
+            return None
+        rows, columns = torch.tril_indices(self._dim, self._dim, -1, device=entries.device)
+        matrix = entries.new_zeros(*entries.shape[:-1], self._dim, self._dim)
+        matrix[..., rows, columns] = entries
+        return matrix
+
+
+def soft_bound(value: Tensor, bound: float) -> Tensor:
+    """Close to the identity for small values, within `bound` for all."""
+    return bound * torch.tanh(value / bound)
+
+
+def standard_normal_log_prob(noise: Tensor) -> Tensor:
+    """The log density of independent standard normal noise, summed over the last axis."""
+    return -0.5 * (noise.square().sum(-1) + noise.shape[-1] * math.log(2 * math.pi))

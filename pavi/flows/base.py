@@ -1,0 +1,76 @@
+"""What a conditional flow is, and what it may see."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import final
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+@final
+@dataclass(frozen=True)
+class FlowContext:
+    """What the flow of a site sees of one row.
+
+    Args:
+        encoding: The row's encoding; zero means "no evidence", `(*plates, encoding)`.
+        upstream: Standardised values of the sites drawn before, `(draws, *plates, upstream)`;
+            axes may have length one.
+        location: Of the prior given the parents, unconstrained, `(draws, *plates, dim)`.
+        scale: Of that prior, the same shape.
+        relative_scale: `scale` over its typical value in the prior, the same shape; None where
+            the scale is a constant.
+    """
+
+    encoding: Float[Tensor, "*plates encoding"]
+    upstream: Tensor
+    location: Tensor
+    scale: Tensor
+    relative_scale: Tensor | None
+
+    def detached(self, upstream: Tensor) -> FlowContext:
+        """The same context for a fixed encoding, with another path to the upstream values."""
+        return replace(self, encoding=self.encoding.detach(), upstream=upstream)
+
+
+class ConditionalFlow(nn.Module, ABC):
+    r"""An invertible map of noise to the unconstrained values of a site, one per row.
+
+    A concrete flow
+
+    * maps standard normal noise `(draws, *plates, dim)` forward to values of the same shape, and
+      returns :math:`\log |\det \partial\, \mathrm{value} / \partial\, \mathrm{noise}|`,
+      `(draws, *plates)`;
+    * inverts that map exactly, with the log-determinant of the *forward* map;
+    * is the prior at a zero encoding: `value = location + scale * noise`;
+    * keeps gradients of value and log-determinant with respect to everything in the context.
+    """
+
+    @abstractmethod
+    def forward(self, noise: Tensor, context: FlowContext) -> tuple[Tensor, Tensor]:
+        """Values and log-determinant."""
+
+    @abstractmethod
+    def inverse(self, value: Tensor, context: FlowContext) -> tuple[Tensor, Tensor]:
+        """Noise and the log-determinant of the forward map at that noise."""
+
+    @abstractmethod
+    def set_reference(self, location: Tensor, scale: Tensor) -> None:
+        """Fix the typical location and scale of the site's prior, `(dim,)` each."""
+
+
+class Flow(ABC):
+    """A choice of flow, before the dimensions of a site are known; a frozen dataclass."""
+
+    @abstractmethod
+    def build(self, *, dim: int, upstream: int, encoding: int) -> ConditionalFlow:
+        """The flow of a site.
+
+        Args:
+            dim: The unconstrained dimension of one value.
+            upstream: The number of upstream values in its context.
+            encoding: The length of an encoding.
+        """

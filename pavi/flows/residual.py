@@ -1,0 +1,117 @@
+"""Flows that bend the noise before an affine map, on zuko's transforms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from pavi.flows.affine import Affine, AffineFlow
+from pavi.flows.base import ConditionalFlow, Flow, FlowContext
+from pavi.flows.zuko_import import zuko
+
+
+@final
+@dataclass(frozen=True)
+class MAFFlow(Flow):
+    """A masked autoregressive flow on the noise, then the affine map.
+
+    Args:
+        transforms: The number of autoregressive layers.
+        hidden: The widths of the hidden layers of each.
+
+    Reference:
+        Papamakarios et al. (2017), Masked autoregressive flow for density estimation. Used in
+        the forward direction it samples in one pass (Kingma et al., 2016, inverse autoregressive
+        flow); the inverse takes one pass per dimension.
+    """
+
+    transforms: int = 2
+    hidden: tuple[int, ...] = (32, 32)
+
+    def build(self, *, dim: int, upstream: int, encoding: int) -> Residual:
+        """See `Flow.build`."""
+        bend = zuko.flows.MAF(
+            dim, encoding + upstream, transforms=self.transforms, hidden_features=self.hidden
+        )
+        return Residual(bend, AffineFlow().build(dim=dim, upstream=upstream, encoding=encoding))
+
+
+@final
+@dataclass(frozen=True)
+class NSFFlow(Flow):
+    """A neural spline flow on the noise, then the affine map.
+
+    Args:
+        transforms: The number of autoregressive layers.
+        hidden: The widths of the hidden layers of each.
+        bins: The number of bins of the splines, which span [-5, 5].
+
+    Reference:
+        Durkan et al. (2019), Neural spline flows.
+    """
+
+    transforms: int = 1
+    hidden: tuple[int, ...] = (32, 32)
+    bins: int = 8
+
+    def build(self, *, dim: int, upstream: int, encoding: int) -> Residual:
+        """See `Flow.build`."""
+        bend = zuko.flows.NSF(
+            dim,
+            encoding + upstream,
+            transforms=self.transforms,
+            hidden_features=self.hidden,
+            bins=self.bins,
+        )
+        return Residual(bend, AffineFlow().build(dim=dim, upstream=upstream, encoding=encoding))
+
+
+@final
+class Residual(ConditionalFlow):
+    """A zuko flow on the noise followed by an affine map.
+
+    The zuko flow stands on the side of the noise, where its input is standardised and inside the
+    box of a spline at every stage of training. It starts as the identity.
+
+    Args:
+        bend: A lazy zuko flow with context `(encoding, upstream)`.
+        affine: The affine map.
+    """
+
+    def __init__(self, bend: Any, affine: Affine) -> None:
+        super().__init__()
+        self.bend, self.affine = bend.transform, affine
+        for layer in self.bend.transforms:
+            # The last layer of each hyper-network; zero parameters are the identity. With a
+            # zero output its gradient is not zero, so nothing is stuck.
+            if hasattr(layer, "hyper"):
+                last = [m for m in layer.hyper.modules() if isinstance(m, nn.Linear)][-1]
+                nn.init.zeros_(last.weight)
+                nn.init.zeros_(last.bias)
+
+    def set_reference(self, location: Tensor, scale: Tensor) -> None:
+        """See `Affine.set_reference`."""
+        self.affine.set_reference(location, scale)
+
+    def forward(self, noise: Tensor, context: FlowContext) -> tuple[Tensor, Tensor]:
+        """See `ConditionalFlow`."""
+        bent, log_det = self.bend(self._context(noise, context)).call_and_ladj(noise)
+        value, log_det_affine = self.affine(bent, context)
+        return value, log_det + log_det_affine
+
+    def inverse(self, value: Tensor, context: FlowContext) -> tuple[Tensor, Tensor]:
+        """See `ConditionalFlow`."""
+        bent, log_det_affine = self.affine.inverse(value, context)
+        transform = self.bend(self._context(value, context)).inv
+        noise, log_det = transform.call_and_ladj(bent)
+        return noise, log_det_affine - log_det
+
+    @staticmethod
+    def _context(like: Tensor, context: FlowContext) -> Tensor:
+        lead = like.shape[:-1]
+        parts = (context.encoding, context.upstream)
+        return torch.cat([part.expand(*lead, part.shape[-1]) for part in parts], dim=-1)
+

@@ -1,0 +1,78 @@
+"""What a guide is: a distribution over the latent sites that follows the model's plates."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import final
+
+from torch import Tensor, nn
+
+from pavi.core import HierarchicalModel, PlateBatch
+
+
+@final
+@dataclass(frozen=True)
+class Draws:
+    """Joint draws of latent sites, with what they contribute to the ELBO.
+
+    Args:
+        values: Per site, `(draws, *plates, *event)`.
+        log_p: Per site, the prior density given the parents, `(draws, *plates)`.
+        log_q: Per site, the guide's density given the sites drawn before, `(draws, *plates)`.
+        features: Per site, what the guide hands on to the sites drawn after it.
+    """
+
+    values: dict[str, Tensor] = field(default_factory=dict)
+    log_p: dict[str, Tensor] = field(default_factory=dict)
+    log_q: dict[str, Tensor] = field(default_factory=dict)
+    features: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Guide(nn.Module, ABC):
+    """A variational family.
+
+    A concrete guide
+
+    * draws the rows of a batch and nothing else; it knows no weight and sums nothing over plates;
+    * returns `log_q` with gradients to its parameters, or, with `path`, as a function of the
+      drawn values alone: the same numbers, with every parameter held fixed in the density;
+    * draws noise from a generator seeded by the batch;
+    * takes sites that were drawn before (`given`) as they are and draws the others given them.
+
+    Attributes:
+        model: The template.
+    """
+
+    model: HierarchicalModel
+
+    @abstractmethod
+    def forward(
+        self,
+        batch: PlateBatch,
+        *,
+        draws: int,
+        path: bool = False,
+        antithetic: bool = False,
+        given: Draws | None = None,
+        sites: Sequence[str] | None = None,
+    ) -> Draws:
+        """Draw latent sites.
+
+        Args:
+            batch: The rows that take part.
+            draws: The number of joint draws.
+            path: Whether `log_q` holds its parameters fixed, which leaves the path gradient.
+            antithetic: Whether the noise of the second half of the draws mirrors the first.
+            given: Sites already drawn, with the same draws, for exactly the rows of the batch.
+            sites: The sites to draw, with those they depend on; all latent sites by default.
+        """
+
+    @abstractmethod
+    def tables(self) -> list[nn.Parameter]:
+        """Parameters with one row per ground variable, which are optimised row by row."""
+
+    @abstractmethod
+    def config(self) -> Mapping[str, object]:
+        """Plain values that say how the guide was built, for a saved posterior."""

@@ -1,0 +1,132 @@
+"""Adam that treats encoding tables row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.adam import adam
+
+
+@final
+class RowAdam(Optimizer):
+    r"""Adam for shared weights, and for tables an Adam per row that only drawn rows pay for.
+
+    A row that is not in the batch neither moves nor costs: its moments do not decay, and its bias
+    correction counts its own updates. (Dense Adam moves such rows by their old momentum.) A table
+    whose gradient is dense, as when every row is in the batch, is updated by the same rule.
+
+    .. math::
+        t_n &\leftarrow t_n + 1, \quad
+        m_n \leftarrow \beta_1 m_n + (1 - \beta_1) g_n, \quad
+        v_n \leftarrow \beta_2 v_n + (1 - \beta_2) g_n^2 \\
+        \theta_n &\leftarrow \theta_n - \mathrm{lr}\ \frac{m_n / (1 - \beta_1^{t_n})}
+            {\sqrt{v_n / (1 - \beta_2^{t_n})} + \varepsilon}
+
+    Args:
+        weights: Shared weights.
+        tables: Parameters with one row per ground variable, `(rows, ...)`.
+        lr: The learning rate of the weights.
+        table_lr: That of the tables; the same by default.
+        betas: The decay of the two moments. The second forgets as fast as the first: while a fit
+            travels from the prior to the posterior its gradients shrink by orders of magnitude,
+            and a row that is updated a hundred times cannot wait a hundred updates for the old
+            ones to be forgotten.
+        eps: Added to the denominator.
+
+    Raises:
+        ValueError: If a learning rate is not positive.
+
+    Reference:
+        Kingma and Ba (2015), Adam.
+    """
+
+    def __init__(
+        self,
+        weights: Iterable[nn.Parameter],
+        tables: Iterable[nn.Parameter] = (),
+        *,
+        lr: float,
+        table_lr: float | None = None,
+        betas: tuple[float, float] = (0.9, 0.9),
+        eps: float = 1e-8,
+    ) -> None:
+        groups: list[dict[str, Any]] = []
+        rates = (lr, lr if table_lr is None else table_lr)
+        for parameters, rate, rows in zip((weights, tables), rates, (False, True), strict=True):
+            if rate <= 0:
+                raise ValueError(f"a learning rate must be positive, got {rate}.")
+            if listed := list(parameters):
+                groups.append({"params": listed, "lr": rate, "rows": rows})
+        super().__init__(groups, {"betas": betas, "eps": eps})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        """One update."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            active = [p for p in group["params"] if p.grad is not None]
+            if group["rows"]:
+                for table in active:
+                    self._update_rows(table, group)
+            elif active:
+                self._update_weights(active, group)
+        return loss
+
+    def _state(self, parameter: Tensor, counts: Tensor) -> dict[str, Tensor]:
+        state = self.state[parameter]
+        if not state:
+            state["step"] = counts
+            state["exp_avg"] = torch.zeros_like(parameter)
+            state["exp_avg_sq"] = torch.zeros_like(parameter)
+        return state
+
+    def _update_weights(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        states = [self._state(p, torch.zeros(())) for p in parameters]
+        beta1, beta2 = group["betas"]
+        adam(
+            parameters,
+            [p.grad for p in parameters if p.grad is not None],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [],
+            [state["step"] for state in states],
+            foreach=True,
+            amsgrad=False,
+            beta1=beta1,
+            beta2=beta2,
+            lr=group["lr"],
+            weight_decay=0.0,
+            eps=group["eps"],
+            maximize=False,
+        )
+
+    def _update_rows(self, table: Tensor, group: dict[str, Any]) -> None:
+        state = self._state(table, torch.zeros(len(table), 1, device=table.device))
+        beta1, beta2 = group["betas"]
+        gradient = table.grad
+        assert gradient is not None
+        if gradient.is_sparse:
+            gradient = gradient.coalesce()
+            rows, values = gradient.indices()[0], gradient.values()
+            count, m, v = (state[k][rows] for k in ("step", "exp_avg", "exp_avg_sq"))
+        else:
+            rows, values = None, gradient
+            count, m, v = state["step"], state["exp_avg"], state["exp_avg_sq"]
+        count += 1
+        m.lerp_(values, 1 - beta1)
+        v.mul_(beta2).addcmul_(values, values, value=1 - beta2)
+        width = (v / (1 - beta2**count)).sqrt_().add_(group["eps"])
+        change = m.div(width).div_(1 - beta1**count).mul_(-group["lr"])
+        if rows is None:
+            table.add_(change)
+            return
+        table.index_add_(0, rows, change)
+        for key, value in (("step", count), ("exp_avg", m), ("exp_avg_sq", v)):
+            state[key].index_copy_(0, rows, value)
