@@ -103,16 +103,25 @@ def location_and_scale(
     if isinstance(distribution, MultivariateNormal):
         return distribution.loc, distribution.variance.sqrt()
     if isinstance(distribution, TransformedDistribution):
-        location, scale = location_and_scale(distribution.base_dist, None)
-        names = [type(t).__name__ for t in distribution.transforms]
+        names = [type(step).__name__ for step in distribution.transforms]
         if names == ["ExpTransform"] and transform is not None:
-            return location, scale
-        for step in distribution.transforms:
-            location = step(location)
-        return (location if transform is None else transform.inv(location)), None
-    if transform is None and hasattr(distribution, "loc") and hasattr(distribution, "scale"):
+            return location_and_scale(distribution.base_dist, None)
+    elif transform is None and hasattr(distribution, "loc") and hasattr(distribution, "scale"):
         return distribution.loc, distribution.scale
-    location = distribution.mean
-    if not torch.isfinite(location).all():
-        location = distribution.icdf(location.new_full((), 0.5))
+    location = _center(distribution)
     return (location if transform is None else transform.inv(location)), None
+
+
+def _center(distribution: Distribution) -> Tensor:
+    """The mean; the median where there is none; where neither is known, that of the base moved."""
+    try:
+        mean = distribution.mean
+    except NotImplementedError:
+        assert isinstance(distribution, TransformedDistribution)
+        moved = _center(distribution.base_dist)
+        for step in distribution.transforms:
+            moved = step(moved)
+        return moved
+    if torch.isfinite(mean).all():
+        return mean
+    return distribution.icdf(mean.new_full((), 0.5))

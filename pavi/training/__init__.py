@@ -1,0 +1,19 @@
+"""Training on PyTorch Lightning."""
+
+from pavi.training.callbacks import FitProgress, History
+from pavi.training.checkpoints import check_checkpoint, checkpointing, latest_checkpoint
+from pavi.training.optimization import Optimization
+from pavi.training.row_adam import RowAdam
+from pavi.training.variational_inference import NonFiniteLossError, VariationalInference
+
+__all__ = [
+    "FitProgress",
+    "History",
+    "NonFiniteLossError",
+    "Optimization",
+    "RowAdam",
+    "VariationalInference",
+    "check_checkpoint",
+    "checkpointing",
+    "latest_checkpoint",
+]

@@ -79,16 +79,16 @@ class RowAdam(Optimizer):
                 self._update_weights(active, group)
         return loss
 
-    def _state(self, parameter: Tensor, counts: Tensor) -> dict[str, Tensor]:
+    def _state(self, parameter: Tensor, count: str, zero: Tensor) -> dict[str, Tensor]:
         state = self.state[parameter]
         if not state:
-            state["step"] = counts
+            state[count] = zero
             state["exp_avg"] = torch.zeros_like(parameter)
             state["exp_avg_sq"] = torch.zeros_like(parameter)
         return state
 
     def _update_weights(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        states = [self._state(p, torch.zeros(())) for p in parameters]
+        states = [self._state(p, "step", torch.zeros(())) for p in parameters]
         beta1, beta2 = group["betas"]
         adam(
             parameters,
@@ -108,17 +108,17 @@ class RowAdam(Optimizer):
         )
 
     def _update_rows(self, table: Tensor, group: dict[str, Any]) -> None:
-        state = self._state(table, torch.zeros(len(table), 1, device=table.device))
+        state = self._state(table, "count", table.new_zeros(len(table), 1))
         beta1, beta2 = group["betas"]
         gradient = table.grad
         assert gradient is not None
         if gradient.is_sparse:
             gradient = gradient.coalesce()
             rows, values = gradient.indices()[0], gradient.values()
-            count, m, v = (state[k][rows] for k in ("step", "exp_avg", "exp_avg_sq"))
+            count, m, v = (state[k][rows] for k in ("count", "exp_avg", "exp_avg_sq"))
         else:
             rows, values = None, gradient
-            count, m, v = state["step"], state["exp_avg"], state["exp_avg_sq"]
+            count, m, v = state["count"], state["exp_avg"], state["exp_avg_sq"]
         count += 1
         m.lerp_(values, 1 - beta1)
         v.mul_(beta2).addcmul_(values, values, value=1 - beta2)
@@ -128,5 +128,5 @@ class RowAdam(Optimizer):
             table.add_(change)
             return
         table.index_add_(0, rows, change)
-        for key, value in (("step", count), ("exp_avg", m), ("exp_avg_sq", v)):
+        for key, value in (("count", count), ("exp_avg", m), ("exp_avg_sq", v)):
             state[key].index_copy_(0, rows, value)

@@ -1,0 +1,34 @@
+"""Plate-amortized variational inference for large hierarchical Bayesian models."""
+
+from pavi.core import Covariate, HierarchicalModel, Latent, Observed, Plate, PlateBatch
+from pavi.data import PlateData, PlateDataModule
+from pavi.encodings import FreeEncodings
+from pavi.fit import fit
+from pavi.flows import AffineFlow, MAFFlow, NSFFlow
+from pavi.guides import PlateAmortizedGuide
+from pavi.objectives import ReducedELBO
+from pavi.posterior import Posterior
+from pavi.training import Optimization, VariationalInference
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AffineFlow",
+    "Covariate",
+    "FreeEncodings",
+    "HierarchicalModel",
+    "Latent",
+    "MAFFlow",
+    "NSFFlow",
+    "Observed",
+    "Optimization",
+    "Plate",
+    "PlateAmortizedGuide",
+    "PlateBatch",
+    "PlateData",
+    "PlateDataModule",
+    "Posterior",
+    "ReducedELBO",
+    "VariationalInference",
+    "fit",
+]

@@ -1,0 +1,90 @@
+"""All rows of a data set, a part at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from math import prod
+from typing import final
+
+import numpy as np
+
+from pavi.core import PlateBatch
+from pavi.data.plate_data import PlateData
+
+
+@final
+class Chunks:
+    """Splits a data set along one plate, so that a chunk fits a budget of numbers.
+
+    The plate is one that lies within no other. Everything below its rows comes with them; all
+    other plates are in every chunk as a whole, and latent sites on these (`fixed`) must be drawn
+    once and handed to every chunk.
+
+    Args:
+        data: The data.
+        draws: The number of joint draws that will be held for a chunk.
+        budget: How many numbers a chunk may hold, over all draws and sites.
+
+    Attributes:
+        fixed: The latent sites that every chunk shares.
+    """
+
+    def __init__(self, data: PlateData, *, draws: int, budget: int = 2**24) -> None:
+        graph = data.model.plates
+        self._data = data
+        sizes = {p: self._numbers(p) for p in graph if not graph.ancestors(p)}
+        self.plate = max(sizes, key=lambda plate: sizes[plate], default=None)
+        split = set() if self.plate is None else {self.plate, *graph.descendants(self.plate)}
+        self._below = [p for p in graph if p in split and p != self.plate]
+        self._split = split
+        sites = data.model.sites
+        self.fixed = tuple(n for n in data.model.latents if not split & set(sites[n].plates))
+        numbers = draws * sizes[self.plate] if self.plate is not None else 0
+        rows = 1 if self.plate is None else data.cardinalities[self.plate]
+        self._count = min(rows, max(1, math.ceil(numbers / budget)))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def rows(self) -> Iterator[dict[str, np.ndarray]]:
+        """The row numbers of the split plates, chunk by chunk; none where one chunk holds all."""
+        if self._count == 1 or self.plate is None:
+            yield {}
+            return
+        for part in np.array_split(np.arange(self._data.cardinalities[self.plate]), self._count):
+            rows = {self.plate: part}
+            for plate in self._below:
+                parent = next(p for p in self._data.model.plates[plate].within if p in rows)
+                rows[plate] = np.sort(self._data.children(plate, parent).rows(rows[parent]))
+            yield rows
+
+    def batches(self, *, seed: int, observed: bool = True) -> Iterator[PlateBatch]:
+        """The batches of all chunks, each with noise of its own.
+
+        Args:
+            seed: Of the noise.
+            observed: Whether observed values come along; covariates always do.
+        """
+        sites = None if observed else self._data.model.covariates
+        for number, rows in enumerate(self.rows()):
+            noise = int(np.random.default_rng([seed, 1 + number]).integers(2**63 - 1))
+            yield self._data.batch(rows, sites=sites, seed=noise)
+
+    def splits(self, plate: str) -> bool:
+        """Whether a chunk holds a part of a plate only."""
+        return plate in self._split
+
+    def shared(self, site: str) -> bool:
+        """Whether every chunk holds all of a site."""
+        return not self._split & set(self._data.model.sites[site].plates)
+
+    def _numbers(self, plate: str) -> int:
+        """How many numbers hang on a plate."""
+        graph, sites = self._data.model.plates, self._data.model.sites
+        below = {plate, *graph.descendants(plate)}
+        return sum(
+            prod(self._data.cardinalities[p] for p in site.plates) * prod(site.event_shape)
+            for site in sites.values()
+            if below & set(site.plates)
+        )

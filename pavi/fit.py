@@ -1,0 +1,152 @@
+"""The one-call front door."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+
+from pavi.core import HierarchicalModel
+from pavi.data import PlateData, PlateDataModule
+from pavi.encodings import Encodings
+from pavi.flows import Flow
+from pavi.guides import PlateAmortizedGuide
+from pavi.guides.base import Guide
+from pavi.objectives import ReducedELBO
+from pavi.posterior import Posterior
+from pavi.training import (
+    FitProgress,
+    History,
+    Optimization,
+    VariationalInference,
+    check_checkpoint,
+    checkpointing,
+    latest_checkpoint,
+)
+
+# Up to this many numbers per draw a step on all data is as fast as one on a part of them.
+FULL_BATCH = 200_000
+
+
+def fit(
+    model: HierarchicalModel,
+    data: PlateData,
+    *,
+    encodings: Encodings | None = None,
+    flow: Flow | None = None,
+    flows: Mapping[str, Flow] | None = None,
+    dependence: str = "faithful",
+    guide: Guide | None = None,
+    objective: ReducedELBO | None = None,
+    optimization: Optimization | None = None,
+    batch: Mapping[str, int] | None = None,
+    steps: int = 2000,
+    seed: int = 0,
+    checkpoints: Path | str | None = None,
+    progress: bool = True,
+    callbacks: Sequence[pl.Callback] = (),
+    devices: int = 1,
+    accelerator: str = "auto",
+) -> Posterior:
+    """Fit a plate-amortized guide.
+
+    Args:
+        model: The template.
+        data: The data.
+        encodings: Free (PAVI-F) by default.
+        flow: The flow of every site; affine by default.
+        flows: Per site, another flow.
+        dependence: What a flow may see, `"faithful"` or `"parents"`.
+        guide: A ready guide, in place of the four above.
+        objective: The reduced ELBO of 8 draws with path gradients by default.
+        optimization: Learning rates, schedule and clipping.
+        batch: Rows to draw per plate and step, see `PlateSampler`. By default all data while they
+            are small, otherwise rows of the largest plate that lies within no other.
+        steps: The number of steps.
+        seed: Of initial weights, batches and noise.
+        checkpoints: A folder to write checkpoints to; a fit that finds one there goes on from it.
+        progress: Whether to show a bar.
+        callbacks: Further Lightning callbacks.
+        devices: How many devices.
+        accelerator: Lightning's accelerator.
+
+    Raises:
+        ValueError: If an argument does not fit the model or the data, or a checkpoint is damaged.
+        NonFiniteLossError: If the loss becomes NaN or infinite.
+    """
+    if guide is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            guide = PlateAmortizedGuide(
+                model,
+                data.cardinalities,
+                encodings=encodings,
+                flow=flow,
+                flows=flows,
+                dependence=dependence,
+            ).to(data.like.dtype)
+    module = VariationalInference(guide, objective=objective, optimization=optimization)
+    if batch is None:
+        batch = default_batch(data)
+    stream = PlateDataModule(data, batch=batch, seed=seed)
+    history = History()
+    extra: list[pl.Callback] = [history, *callbacks]
+    if progress:
+        extra.append(FitProgress())
+    resume = None
+    if checkpoints is not None:
+        folder = Path(checkpoints)
+        if resume := latest_checkpoint(folder):
+            check_checkpoint(resume)
+        extra.append(checkpointing(folder, every=max(1, steps // 10)))
+    with _quiet():
+        trainer = pl.Trainer(
+            max_steps=steps,
+            accelerator=accelerator,
+            devices=devices,
+            callbacks=extra,
+            logger=False,
+            enable_checkpointing=checkpoints is not None,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(module, stream, ckpt_path=resume)
+    kept = {"steps": history.steps, "seconds": history.seconds, "elbo": history.elbo}
+    return Posterior(guide.cpu(), data, history=kept)
+
+
+def default_batch(data: PlateData) -> dict[str, int]:
+    """All data while a draw of them is at most 200,000 numbers; otherwise that many, by rows of
+    the largest plate that lies within no other."""
+    sites, graph = data.model.sites.values(), data.model.plates
+    numbers = {
+        plate: sum(
+            prod(data.cardinalities[p] for p in site.plates) * prod(site.event_shape)
+            for site in sites
+            if {plate, *graph.descendants(plate)} & set(site.plates)
+        )
+        for plate in graph
+        if not graph.ancestors(plate)
+    }
+    if not numbers or max(numbers.values()) <= FULL_BATCH:
+        return {}
+    plate = max(numbers, key=lambda p: numbers[p])
+    rows = data.cardinalities[plate]
+    return {plate: max(1, rows * FULL_BATCH // numbers[plate])}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's notes on hardware, which say nothing about the fit, off the screen."""
+    logger = logging.getLogger("pytorch_lightning")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

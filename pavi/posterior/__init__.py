@@ -1,0 +1,6 @@
+"""What one does with a fit."""
+
+from pavi.posterior.posterior import Posterior
+from pavi.posterior.summary import Summary
+
+__all__ = ["Posterior", "Summary"]

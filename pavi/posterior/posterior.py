@@ -1,0 +1,236 @@
+"""The fitted posterior: draws, summaries, the ELBO, saving and loading."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from pavi.core import HierarchicalModel
+from pavi.data import PlateData
+from pavi.data.chunks import Chunks
+from pavi.guides.base import Draws, Guide
+from pavi.metrics import ELBOEstimate, full_elbo
+from pavi.metrics.full_elbo import draw_fixed
+from pavi.posterior.storage import read_posterior, write_posterior
+from pavi.posterior.summary import Summary
+
+LEVELS = (0.05, 0.5, 0.95)
+
+
+@final
+class Posterior:
+    """A guide after training, with the data it was fitted to.
+
+    Args:
+        guide: The guide.
+        data: The data; without measured values it still samples, but has no ELBO.
+        history: The course of the ELBO: lists `steps`, `seconds` and `elbo`.
+    """
+
+    def __init__(
+        self,
+        guide: Guide,
+        data: PlateData,
+        *,
+        history: Mapping[str, Sequence[float]] | None = None,
+    ) -> None:
+        self.guide = guide.eval()
+        self.data = data
+        self.model = guide.model
+        self.history = {key: list(values) for key, values in (history or {}).items()}
+
+    @torch.no_grad()
+    def sample(
+        self, *sites: str, draws: int = 1000, seed: int = 0, **rows: Sequence[int]
+    ) -> Any:
+        """Joint draws of latent sites.
+
+        Args:
+            sites: The sites; all of them by default.
+            draws: The number of draws.
+            seed: The same seed gives the same draws.
+            rows: Per plate, the row numbers to draw, in any order; all rows by default.
+
+        Returns:
+            A tensor `(draws, *plates, *event)` for one named site, otherwise a dict of these.
+
+        Raises:
+            ValueError: If a site or plate does not exist, or a row is out of range.
+
+        Example:
+            `posterior.sample("school_effect", school=[3, 17])`
+        """
+        wanted = sites or self.model.latents
+        if unknown := [site for site in wanted if site not in self.model.latents]:
+            raise ValueError(
+                f"{unknown[0]!r} is not a latent site; these are {list(self.model.latents)}."
+            )
+        if rows:
+            values = self._sample_rows(wanted, rows, draws=draws, seed=seed)
+        else:
+            values = self._sample_all(wanted, draws=draws, seed=seed)
+        return values[sites[0]] if len(sites) == 1 else values
+
+    @torch.no_grad()
+    def summary(
+        self,
+        *sites: str,
+        draws: int = 1000,
+        seed: int = 0,
+        levels: tuple[float, ...] = LEVELS,
+        progress: bool = False,
+    ) -> Summary:
+        """Means, standard deviations and quantiles, plate chunk by plate chunk.
+
+        Args:
+            sites: The sites; all of them by default.
+            draws: The number of draws they are computed from.
+            seed: Of the draws.
+            levels: The quantile levels.
+            progress: Whether to show a bar.
+        """
+        wanted = sites or self.model.latents
+        chunks = Chunks(self.data, draws=draws)
+        found: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {site: [] for site in wanted}
+        axes = {site: self._chunk_axis(site, chunks) for site in wanted}
+        for drawn in self._chunks(chunks, wanted, draws=draws, seed=seed, progress=progress):
+            for site in wanted:
+                if site in chunks.fixed and found[site]:
+                    continue
+                value = drawn.values[site]
+                levels_tensor = torch.tensor(levels, dtype=value.dtype, device=value.device)
+                quantiles = torch.quantile(value, levels_tensor, dim=0)
+                parts = (value.mean(0), value.std(0), quantiles)
+                found[site].append(tuple(part.cpu() for part in parts))
+        mean, sd, quantiles = (
+            {
+                site: torch.cat([part[k] for part in parts], dim=axes[site] + (k == 2))
+                if len(parts) > 1
+                else parts[0][k]
+                for site, parts in found.items()
+            }
+            for k in range(3)
+        )
+        plates = {site: self.model.sites[site].plates for site in wanted}
+        return Summary(mean, sd, quantiles, levels, plates, self.data.labels)
+
+    def elbo(self, *, draws: int = 128, seed: int = 0, progress: bool = False) -> ELBOEstimate:
+        """The ELBO on all data, with its standard error over draws.
+
+        Raises:
+            ValueError: If the posterior was loaded without data.
+        """
+        if absent := [site for site in self.model.observed if site not in self.data.values]:
+            raise ValueError(
+                f"the ELBO needs the observed values of {absent}; "
+                "load the posterior with Posterior.load(path, model, data=...)."
+            )
+        return full_elbo(self.guide, self.data, draws=draws, seed=seed, progress=progress)
+
+    def save(self, path: Path | str) -> None:
+        """Write the posterior to a folder, as safetensors and JSON; all of it or nothing.
+
+        Raises:
+            ValueError: If `path` exists and is not a saved posterior.
+        """
+        write_posterior(Path(path), self.guide, self.data, self.history)
+
+    @classmethod
+    def load(
+        cls, path: Path | str, model: HierarchicalModel, *, data: PlateData | None = None
+    ) -> Posterior:
+        """Read a posterior; nothing is unpickled.
+
+        Args:
+            path: The folder.
+            model: The template that it was fitted with: its conditionals are code, and not saved.
+            data: The data, for the ELBO and for priors that depend on covariates.
+
+        Raises:
+            ValueError: If the folder cannot be read, or the model or data differ from those that
+                the posterior was fitted with.
+        """
+        guide, found, history = read_posterior(Path(path), model, data)
+        return cls(guide, found, history=history)
+
+    def _sample_all(
+        self, wanted: Sequence[str], *, draws: int, seed: int
+    ) -> dict[str, Tensor]:
+        chunks = Chunks(self.data, draws=draws)
+        parts: dict[str, list[Tensor]] = {site: [] for site in wanted}
+        for drawn in self._chunks(chunks, wanted, draws=draws, seed=seed, progress=False):
+            for site in wanted:
+                if not (site in chunks.fixed and parts[site]):
+                    parts[site].append(drawn.values[site])
+        return {
+            site: torch.cat(values, dim=1 + self._chunk_axis(site, chunks))
+            if len(values) > 1
+            else values[0]
+            for site, values in parts.items()
+        }
+
+    def _chunks(
+        self, chunks: Chunks, wanted: Sequence[str], *, draws: int, seed: int, progress: bool
+    ) -> Any:
+        fixed = draw_fixed(self.guide, self.data, chunks, draws=draws, seed=seed)
+        batches = chunks.batches(seed=seed, observed=False)
+        for batch in track(batches, "posterior", total=len(chunks), disable=not progress):
+            yield self.guide(batch, draws=draws, given=fixed, sites=wanted)
+
+    def _chunk_axis(self, site: str, chunks: Chunks) -> int:
+        plates = self.model.sites[site].plates
+        split = [axis for axis, plate in enumerate(plates) if chunks.splits(plate)]
+        return split[0] if split else 0
+
+    def _sample_rows(
+        self, wanted: Sequence[str], rows: Mapping[str, Sequence[int]], *, draws: int, seed: int
+    ) -> dict[str, Tensor]:
+        graph, sizes = self.model.plates, self.data.cardinalities
+        chosen: dict[str, np.ndarray] = {}
+        for plate, numbers in rows.items():
+            if plate not in graph:
+                raise ValueError(f"{plate!r} is not a plate; plates are {list(graph)}.")
+            array = np.asarray(numbers)
+            if array.ndim != 1 or array.dtype.kind not in "iu":
+                raise ValueError(f"rows of plate {plate!r} must be a list of row numbers.")
+            if outside := [int(n) for n in array if not 0 <= n < sizes[plate]]:
+                raise ValueError(
+                    f"plate {plate!r} has rows 0 to {sizes[plate] - 1}, got {outside[0]}."
+                )
+            related = graph.ancestors(plate) | graph.descendants(plate)
+            if clash := sorted(related & set(rows)):
+                raise ValueError(
+                    f"plates {plate!r} and {clash[0]!r} lie within one another; name one of them."
+                )
+            chosen[plate] = array
+        batch_rows = self._closed(chosen)
+        batch = self.data.batch(batch_rows, sites=self.model.covariates, seed=seed)
+        drawn: Draws = self.guide(batch, draws=draws, sites=wanted)
+        values = {}
+        for site in wanted:
+            value = drawn.values[site]
+            for axis, plate in enumerate(self.model.sites[site].plates):
+                if plate in chosen:
+                    order = np.searchsorted(batch_rows[plate], chosen[plate])
+                    value = value.index_select(1 + axis, torch.as_tensor(order))
+            values[site] = value
+        return values
+
+    def _closed(self, chosen: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The chosen rows, ascending, with those they lie within and nothing below them."""
+        graph = self.model.plates
+        rows = {plate: np.unique(numbers) for plate, numbers in chosen.items()}
+        for plate in chosen:
+            for above in graph.ancestors(plate):
+                reached = np.unique(self.data.parent_rows(plate, above)[rows[plate]])
+                rows[above] = np.union1d(rows[above], reached) if above in rows else reached
+        for plate in graph:
+            if plate not in rows and graph.ancestors(plate) & set(rows):
+                rows[plate] = np.empty(0, dtype=np.int64)
+        return rows

@@ -1,0 +1,123 @@
+"""A posterior on disk: a folder of JSON and safetensors, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from pavi.core import HierarchicalModel
+from pavi.data import PlateData
+from pavi.encodings import FreeEncodings
+from pavi.flows import AffineFlow, MAFFlow, NSFFlow
+from pavi.guides.base import Guide
+from pavi.guides.plate_amortized import PlateAmortizedGuide
+from pavi.posterior.signature import difference, signature
+
+FORMAT = 1
+CARD, WEIGHTS, LINKS = "posterior.json", "weights.safetensors", "links.safetensors"
+# What a saved guide may be built of, by name.
+CHOICES = {choice.__name__: choice for choice in (FreeEncodings, AffineFlow, MAFFlow, NSFFlow)}
+
+
+def write_posterior(
+    path: Path, guide: Guide, data: PlateData, history: Mapping[str, Sequence[float]]
+) -> None:
+    """See `Posterior.save`."""
+    if path.exists() and not (path / CARD).is_file():
+        raise ValueError(f"{path} exists and is not a saved posterior; choose another folder.")
+    card = {
+        "format": FORMAT,
+        "model": signature(guide.model),
+        "guide": guide.config(),
+        "cardinalities": dict(data.cardinalities),
+        "labels": {plate: list(names) for plate, names in data.labels.items()},
+        "dtype": str(data.like.dtype).removeprefix("torch."),
+        "history": dict(history),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        (fresh / CARD).write_text(json.dumps(card, indent=1))
+        state = {key: value.contiguous().cpu() for key, value in guide.state_dict().items()}
+        save_file(state, fresh / WEIGHTS)
+        links = {
+            f"{plate}/{parent}": rows
+            for plate, parents in data.links.items()
+            for parent, rows in parents.items()
+        }
+        save_file(links, fresh / LINKS)
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(fresh, path)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def read_posterior(
+    path: Path, model: HierarchicalModel, data: PlateData | None
+) -> tuple[Guide, PlateData, dict[str, list[float]]]:
+    """See `Posterior.load`."""
+    if not (path / CARD).is_file():
+        raise ValueError(f"{path} is not a saved posterior: it has no {CARD}.")
+    try:
+        card = json.loads((path / CARD).read_text())
+        weights, links = load_file(path / WEIGHTS), load_file(path / LINKS)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ValueError(f"{path} cannot be read; a file is damaged or absent: {error}") from error
+    if card["format"] != FORMAT:
+        raise ValueError(f"{path} has format {card['format']}; this version reads {FORMAT}.")
+    if found := difference(card["model"], signature(model)):
+        raise ValueError(f"{path} belongs to another model: {found}.")
+    if data is None:
+        data = _without_values(card, links, model)
+    elif dict(data.cardinalities) != card["cardinalities"]:
+        raise ValueError(
+            f"{path} was fitted to other data: its plates have {card['cardinalities']} rows, "
+            f"those of the given data {dict(data.cardinalities)}."
+        )
+    config = card["guide"]
+    guide = PlateAmortizedGuide(
+        model,
+        data.cardinalities,
+        encodings=_choice(config["encodings"]),
+        flow=_choice(config["flow"]),
+        flows={name: _choice(flow) for name, flow in config["flows"].items()},
+        dependence=config["dependence"],
+    ).to(data.like.dtype)
+    try:
+        guide.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: its weights do not fit its description: {error}") from error
+    return guide, data, card["history"]
+
+
+def _choice(plain: Mapping[str, Any]) -> Any:
+    arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
+    return CHOICES[arguments.pop("kind")](**arguments)
+
+
+def _without_values(
+    card: Mapping[str, Any], links: Mapping[str, torch.Tensor], model: HierarchicalModel
+) -> PlateData:
+    found: dict[str, dict[str, torch.Tensor]] = {}
+    for key, rows in links.items():
+        plate, parent = key.split("/")
+        found.setdefault(plate, {})[parent] = rows
+    return PlateData(
+        model=model,
+        cardinalities=card["cardinalities"],
+        links=found,
+        values={},
+        present={},
+        labels=card["labels"],
+        like=torch.zeros((), dtype=getattr(torch, card["dtype"])),
+    )

@@ -1,0 +1,113 @@
+"""What a run shows and keeps while it trains."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import pytorch_lightning as pl
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+REFRESH_SECONDS = 0.2
+
+
+@final
+class FitProgress(pl.Callback):
+    """One line with the step, the ELBO, the speed and the time left; redrawn five times a second.
+
+    Lightning's own bar reads every logged metric in every step, which costs a good part of the
+    step of a small model.
+    """
+
+    def __init__(self) -> None:
+        self._drawn = 0.0
+        self._first = 0
+        self._started = 0.0
+        self._bar: Progress | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Open the bar, on the first rank."""
+        if not trainer.is_global_zero:
+            return
+        self._bar = Progress(
+            TextColumn("fit"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("ELBO {task.fields[elbo]}"),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(),
+        )
+        self._task = self._bar.add_task("fit", total=trainer.max_steps, elbo="", speed="")
+        self._bar.start()
+        self._first, self._started = trainer.global_step, time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any
+    ) -> None:
+        """Redraw, if it is time."""
+        now = time.monotonic()
+        last = trainer.global_step == trainer.max_steps
+        if self._bar is None or (now - self._drawn < REFRESH_SECONDS and not last):
+            return
+        self._drawn = now
+        step = trainer.global_step
+        speed = (step - self._first) / max(now - self._started, 1e-9)
+        elbo = f"{-float(outputs['loss']):,.1f}"
+        self._bar.update(self._task, completed=step, elbo=elbo, speed=f"{speed:.0f} steps/s")
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Close the bar."""
+        self._close()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Close the bar, so that the error stands below it."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+@final
+@dataclass
+class History(pl.Callback):
+    """The estimate of the ELBO over a run.
+
+    Args:
+        every: Steps between two entries.
+        steps: The step numbers.
+        seconds: Since the start of training.
+        elbo: In nats, from one batch.
+    """
+
+    every: int = 10
+    steps: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    elbo: list[float] = field(default_factory=list)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock; a resumed run goes on from its last entry."""
+        self._started = time.monotonic() - (self.seconds[-1] if self.seconds else 0.0)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any
+    ) -> None:
+        """Keep the ELBO of every `every`-th step."""
+        if trainer.global_step % self.every == 0:
+            self.steps.append(trainer.global_step)
+            self.seconds.append(time.monotonic() - self._started)
+            self.elbo.append(-float(outputs["loss"]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """For checkpoints."""
+        return {"steps": self.steps, "seconds": self.seconds, "elbo": self.elbo}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """From a checkpoint."""
+        self.steps, self.seconds, self.elbo = (
+            list(state_dict[key]) for key in ("steps", "seconds", "elbo")
+        )

@@ -1,0 +1,67 @@
+"""How the parameters of a guide are optimised, as one object."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import final
+
+from torch.optim.lr_scheduler import LambdaLR
+
+from pavi.guides.base import Guide
+from pavi.training.row_adam import RowAdam
+
+
+class Schedule(StrEnum):
+    """How the learning rate changes over a run."""
+
+    COSINE = "cosine"
+    CONSTANT = "constant"
+
+
+@final
+@dataclass(frozen=True)
+class Optimization:
+    """Row-wise Adam with a schedule of the learning rate and clipping.
+
+    Args:
+        learning_rate: Of the weights that rows share.
+        table_rate: Of the encoding tables; the same if None.
+        schedule: `"cosine"`, down to zero at the last step, or `"constant"`.
+        clip_norm: The largest norm of a step's gradient; no clipping if None.
+
+    Raises:
+        ValueError: If a rate or the norm is not positive or the schedule unknown.
+    """
+
+    learning_rate: float = 0.03
+    table_rate: float | None = None
+    schedule: str = "cosine"
+    clip_norm: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "table_rate", "clip_norm"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name} must be positive, got {value}.")
+        if self.schedule not in list(Schedule):
+            choices = [str(choice) for choice in Schedule]
+            raise ValueError(f"schedule must be one of {choices}, got {self.schedule!r}.")
+
+    def optimizer(self, guide: Guide) -> RowAdam:
+        """The optimiser of a guide's parameters."""
+        tables = guide.tables()
+        rows = {id(table) for table in tables}
+        weights = [p for p in guide.parameters() if id(p) not in rows]
+        return RowAdam(weights, tables, lr=self.learning_rate, table_lr=self.table_rate)
+
+    def scheduler(self, optimizer: RowAdam, steps: int) -> LambdaLR:
+        """The learning rate of every step of a run of `steps`."""
+
+        def factor(step: int) -> float:
+            if self.schedule == Schedule.CONSTANT:
+                return 1.0
+            return 0.5 * (1 + math.cos(math.pi * min(step / steps, 1.0)))
+
+        return LambdaLR(optimizer, factor)
