@@ -84,12 +84,19 @@ class Affine(ConditionalFlow):
         self.head = nn.Linear(encoding, sum(self._sizes))
         nn.init.zeros_(self.head.bias)
         nn.init.zeros_(self.head.weight)
-        # Locations and precisions start on coordinates of the encoding of their own, as far as
-        # there are enough: their gradients differ in size by orders of magnitude, and an optimiser
-        # that scales each coordinate by its own gradients keeps them apart only like this.
+        # Every output starts on a coordinate of the encoding of its own, as far as there are
+        # enough: gradients of locations, precisions and couplings differ in size by orders of
+        # magnitude, and an optimiser that scales each coordinate by its own gradients keeps them
+        # apart only like this. Couplings share what locations and precisions leave.
+        outputs = torch.arange(sum(self._sizes))
+        coordinates = outputs % encoding
+        if encoding > 2 * dim:
+            couplings = outputs >= 2 * dim
+            coordinates[couplings] = 2 * dim + outputs[: couplings.sum()] % (encoding - 2 * dim)
+        else:
+            outputs, coordinates = outputs[: 2 * dim], coordinates[: 2 * dim]
         with torch.no_grad():
-            own = torch.arange(2 * dim)
-            self.head.weight[own, own % encoding] = 1.0
+            self.head.weight[outputs, coordinates] = 1.0
         self.project = nn.Linear(upstream, RANK, bias=False) if upstream > FULL_COUPLING else None
         self.register_buffer("location", torch.zeros(dim))
         self.register_buffer("scale", torch.ones(dim))
@@ -126,24 +133,26 @@ class Affine(ConditionalFlow):
             v = context.upstream if self.project is None else self.project(context.upstream)
             evidence = b + self._couple(c, v)
             log_coupling = soft_bound(self._couple(d, v), LOG_COUPLING_BOUND)
-        # kappa is what upstream draws make of the precision; none is the same as one.
-        gain = torch.expm1(soft_bound(x, LOG_GAIN_BOUND))
-        typical, kappa = 1 + gain, None
+        # kappa is what upstream draws make of the precision. A negative x widens the prior, which
+        # no conjugate update does; there log(1 + r) = x whatever kappa is.
+        x = soft_bound(x, LOG_GAIN_BOUND)
+        positive = x.clamp(min=0)
+        gain, kappa = torch.expm1(positive), None
         if log_coupling is not None:
             kappa = log_coupling.exp()
         if context.relative_scale is not None:
             square = context.relative_scale.square()
             kappa = square if kappa is None else kappa * square
-        if kappa is not None:
-            gain = kappa * gain
-        # Gains below zero widen the prior; 1 + r = 1 / (1 - gain) keeps them positive.
-        r = torch.where(gain < 0, gain / (1 - gain.clamp(max=0)), gain)
-        pull = r / (1 + r)
         moved = self.scale * evidence
-        if kappa is not None:
-            moved = moved * torch.where(gain < 0, kappa, kappa * typical / (1 + gain.clamp(min=0)))
+        if kappa is None:
+            log_one_plus_r = x
+        else:
+            log_gained = torch.log1p(kappa * gain)
+            log_one_plus_r = log_gained + x.clamp(max=0)
+            moved = moved * kappa * torch.exp(positive - log_gained)
+        pull = -torch.expm1(-log_one_plus_r)
         shift = moved - pull * (context.location - self.location)
-        log_width = context.scale.log() - 0.5 * torch.log1p(r)
+        log_width = context.scale.log() - 0.5 * log_one_plus_r
         return shift, log_width.exp(), log_width, self._lower(triangle)
 
     def _couple(self, matrix: Tensor, v: Tensor) -> Tensor:
