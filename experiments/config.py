@@ -89,7 +89,9 @@ class FlowConfig:
     def build(self) -> AffineFlow | MAFFlow | NSFFlow:
         """The flow."""
         values = filled(vars(self), FLOW_FIELDS[self.name])
-        arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        arguments: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
         if self.name is FlowName.MAF:
             return MAFFlow(**arguments)
         if self.name is FlowName.NSF:

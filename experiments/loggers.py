@@ -91,4 +91,4 @@ def _start_wandb(config: ExperimentConfig, folder: RunFolder) -> Run:
 
 
 def _say(message: str) -> None:
-    print(f"{message}; `wandb sync` sends it later.", file=sys.stderr)
+    print(f"{message}. `wandb sync` sends it later.", file=sys.stderr)

@@ -9,8 +9,9 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import pytorch_lightning as pl
 
@@ -26,6 +27,7 @@ from pavi import Posterior
 from pavi.models import gre_posterior
 from pavi.training import (
     FitProgress,
+    History,
     NonFiniteLossError,
     check_checkpoint,
     checkpointing,
@@ -33,64 +35,88 @@ from pavi.training import (
 )
 
 
-def run(
-    config: ExperimentConfig, *, command: Sequence[str] = (), progress: bool = False
-) -> dict[str, Any]:
-    """Carry out a run, or the rest of one that was interrupted.
-
-    Everything is built before anything is written. A run whose folder is there goes on from its
-    latest checkpoint; one that is complete only returns its metrics.
+@final
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is ready to start or to go on; nothing is written yet.
 
     Args:
         config: Of the run.
+        folder: Where it will be written to.
+        experiment: The model, the data and the module.
+        trainer: The trainer.
+        history: The course of the ELBO.
+        resume: The checkpoint to go on from, if there is one.
+    """
+
+    config: ExperimentConfig
+    folder: RunFolder
+    experiment: Experiment
+    trainer: pl.Trainer
+    history: History
+    resume: Path | None
+
+
+def prepare(config: ExperimentConfig, *, progress: bool = False) -> Prepared:
+    """Build everything that a run needs.
+
+    Args:
+        config: Of the run.
+        progress: Whether it will show a bar.
+
+    Raises:
+        ValueError: If the config does not fit the model, the data or the machine, the folder
+            holds another run, or its checkpoint is damaged.
+    """
+    assert config.out is not None
+    assert config.train.checkpoint_every is not None
+    folder = RunFolder(Path(config.out))
+    check_logger(config.logger)
+    folder.check(config)
+    experiment = build(config)
+    if resume := latest_checkpoint(folder.checkpoints):
+        check_checkpoint(resume)
+    history = build_history(config.train.steps)
+    saving = checkpointing(folder.checkpoints, every=config.train.checkpoint_every)
+    callbacks: list[pl.Callback] = [history, saving]
+    if progress:
+        callbacks.append(FitProgress())
+    with quiet():
+        trainer = build_trainer(config, callbacks)
+    return Prepared(config, folder, experiment, trainer, history, resume)
+
+
+def carry_out(prepared: Prepared, *, command: Sequence[str] = ()) -> dict[str, Any]:
+    """Fit, evaluate and write; a run that is complete only returns its metrics.
+
+    Args:
+        prepared: The run.
         command: The command line, for the record.
-        progress: Whether to show a bar.
 
     Returns:
         The final metrics; none on other ranks than the first.
 
     Raises:
-        ValueError: If the config does not fit the model, the data or the machine, the folder
-            holds another run, or its checkpoint is damaged.
         NonFiniteLossError: If the loss becomes NaN or infinite; the last checkpoint stays.
     """
-    assert config.out is not None
-    folder = RunFolder(Path(config.out))
-    check_logger(config.logger)
-    folder.check(config)
+    config, folder, trainer = prepared.config, prepared.folder, prepared.trainer
     if (done := folder.metrics) is not None:
         return done
-    experiment = build(config)
-    if resume := latest_checkpoint(folder.checkpoints):
-        check_checkpoint(resume)
-    assert config.train.checkpoint_every is not None
-    history = build_history(config.train.steps)
-    callbacks: list[pl.Callback] = [
-        history,
-        checkpointing(folder.checkpoints, every=config.train.checkpoint_every),
-    ]
-    if progress:
-        callbacks.append(FitProgress())
-    with quiet():
-        trainer = build_trainer(config, callbacks)
-        if trainer.is_global_zero:
-            folder.create(config, provenance(seed=config.seed, command=command))
-        with opened_logger(config, folder, first=trainer.is_global_zero) as logger:
-            trainer.loggers = [logger]
-            trainer.fit(experiment.module, experiment.stream, ckpt_path=resume)
-            if not trainer.is_global_zero:
-                return {}
-            kept: dict[str, Sequence[float]] = {
-                "steps": history.steps,
-                "seconds": history.seconds,
-                "elbo": history.elbo,
-            }
-            posterior = Posterior(experiment.module.guide.cpu(), experiment.data, history=kept)
-            posterior.save(folder.posterior)
-            metrics = evaluate(config, experiment, posterior)
-            final = {f"final/{k}": v for k, v in metrics.items() if isinstance(v, int | float)}
-            logger.log_metrics(final, step=config.train.steps)
-            logger.save()
+    experiment, first = prepared.experiment, trainer.is_global_zero
+    if first:
+        folder.create(config, provenance(seed=config.seed, command=command))
+    with quiet(), opened_logger(config, folder, first=first) as logger:
+        trainer.loggers = [logger]
+        trainer.fit(experiment.module, experiment.stream, ckpt_path=prepared.resume)
+        if not first:
+            return {}
+        guide = experiment.module.guide.cpu()
+        posterior = Posterior(guide, experiment.data, history=prepared.history.state_dict())
+        posterior.save(folder.posterior)
+        metrics = evaluate(config, experiment, posterior)
+        final = {f"final/{k}": v for k, v in metrics.items() if isinstance(v, int | float)}
+        logger.log_metrics(final, step=config.train.steps)
+        logger.save()
     folder.write_metrics(metrics)
     return metrics
 
@@ -134,10 +160,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(given)
     try:
         config = load(parsed.config, parsed.overrides)
-        metrics = run(config, command=command_line("experiments.run", given), progress=True)
+        prepared = prepare(config, progress=True)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    try:
+        metrics = carry_out(prepared, command=command_line("experiments.run", given))
     except NonFiniteLossError as error:
         print(f"error: {error}\nThe last checkpoint is in {config.out}.", file=sys.stderr)
         return 1

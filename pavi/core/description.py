@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def describe(model: HierarchicalModel, cardinalities: Mapping[str, int] | None) -> None:
     """See `HierarchicalModel.describe`."""
     sizes = cardinalities or {}
+    model.plates.check_names(sizes)
     console = Console()
     plates = Table(title="plates", title_justify="left")
     for column in ("plate", "kind", "within", "rows"):

@@ -166,7 +166,8 @@ class HierarchicalModel:
             dtype: The floating-point type.
 
         Raises:
-            ValueError: If a plate has no size, or fewer rows than one it lies within.
+            ValueError: If a plate has no size, or fewer rows than one it lies within, or a size
+                is that of an unknown plate.
         """
         return simulate(
             self, cardinalities, seed=seed, covariates=covariates, links=links, dtype=dtype
@@ -177,6 +178,9 @@ class HierarchicalModel:
 
         Args:
             cardinalities: The number of rows of each plate, if known.
+
+        Raises:
+            ValueError: If a cardinality is that of an unknown plate.
         """
         describe(self, cardinalities)
 

@@ -120,6 +120,17 @@ class PlateGraph(Mapping[str, Plate]):
             )
         return routes[0]
 
+    def check_names(self, cardinalities: Mapping[str, int]) -> None:
+        """See that only plates have a cardinality.
+
+        Raises:
+            ValueError: If another name has one.
+        """
+        if unknown := sorted(cardinalities.keys() - self.keys()):
+            raise ValueError(
+                f"cardinalities name {unknown}, which are not plates; plates are {list(self)}."
+            )
+
     def _routes(self, fine: str, coarse: str) -> list[tuple[str, ...]]:
         if fine == coarse:
             return [(fine,)]

@@ -43,6 +43,7 @@ def simulate(
     dtype: torch.dtype,
 ) -> Simulation:
     """See `HierarchicalModel.simulate`."""
+    model.plates.check_names(cardinalities)
     if missing := [plate for plate in model.plates if plate not in cardinalities]:
         raise ValueError(
             f"cardinalities lack the plates {missing}; got {dict(cardinalities)}, "

@@ -183,8 +183,9 @@ def _read_values(
                 f"({tensor.dtype}); convert them to floating point if that is meant."
             )
         return tensor.to(dtype) if is_observed else tensor, None
+    tensor = tensor.to(dtype)
     if infinite := int(tensor.isinf().sum()):
-        raise ValueError(f"{name!r}: {infinite} of {tensor.numel()} values are infinite.")
+        raise ValueError(f"{name!r}: {infinite} of {tensor.numel()} values are infinite in {dtype}.")
     nan = tensor.isnan()
     mask = None
     if count := int(nan.sum()):
@@ -203,7 +204,6 @@ def _read_values(
             raise ValueError(f"{name!r}: all {tensor.numel()} values are NaN.")
         # Any value in the support does: its log density is masked out.
         tensor = torch.where(_expanded(mask, tensor), tensor, tensor[mask][0])
-    tensor = tensor.to(dtype)
     if is_observed:
         _check_support(name, tensor, model.supports[name])
     return tensor, mask

@@ -32,6 +32,8 @@ def read_frame(
     Returns:
         Arrays, links and labels, as `PlateData.from_arrays` takes them.
     """
+    if not len(frame):
+        raise ValueError("the frame has no rows.")
     coded: dict[str, _Coded] = {}
     for name in model.plates:
         coded[name] = _code(frame, name, model, coded)
@@ -70,7 +72,14 @@ def _code(
             f"plate {name!r}: {int(blank.sum())} rows of the frame have no label; "
             f"the first is row {int(blank.argmax())}."
         )
-    labels, codes = np.unique(column, return_inverse=True)
+    try:
+        labels, codes = np.unique(column, return_inverse=True)
+    except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in column})
+        raise ValueError(
+            f"plate {name!r}: its labels cannot be put in order, they are of the types {kinds}; "
+            "make them all of one type."
+        ) from error
     # A label counts once per parent: "class 1" of two schools are two rows.
     keys = [coded[parent].codes for parent in reversed(model.plates[name].within)]
     distinct, first, codes = np.unique(
@@ -80,8 +89,15 @@ def _code(
 
 
 def _blank(column: np.ndarray) -> np.ndarray:
-    """Where a column holds no label; NaN is the one value that differs from itself."""
-    return np.array([value is None or value != value for value in column], dtype=bool)
+    return np.array([_is_blank(value) for value in column], dtype=bool)
+
+
+def _is_blank(value: Any) -> bool:
+    """Whether this is no label: None, or NaN, the one value that differs from itself."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # pandas' NA has no truth value
+        return True
 
 
 def _array(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import final
 
 import numpy as np
@@ -74,7 +74,7 @@ class PlateDataModule(pl.LightningDataModule):
         self._data, self._batch, self._seed = data, dict(batch or {}), seed
         PlateSampler(data, self._batch)
 
-    def train_dataloader(self) -> PlateBatches:
+    def train_dataloader(self) -> Iterable[PlateBatch]:
         """The stream for this rank, from the trainer's current step on."""
         trainer = self.trainer
         assert trainer is not None

@@ -95,6 +95,13 @@ class _Family:
         above = set().union(*(graph.ancestors(p) for p in family)) - family
         self.upward = [p for p in graph if p in above]
         self.plates = [unit, *self.below, *self.upward]
+        for plate in self.upward:
+            if left := sorted(graph.descendants(plate) - set(self.plates)):
+                raise ValueError(
+                    f"drawing {unit!r} brings only some rows of {plate!r} into the batch, but "
+                    f"{left[0]!r} lies within {plate!r} too and would be taken whole; "
+                    f"draw {plate!r}."
+                )
         self.parent = {p: self._parent(graph, p, family) for p in self.below}
         grouped = [p for p in self.below if p in sizes]
         others = sorted(above - graph.ancestors(unit))

@@ -42,11 +42,7 @@ def dense_crossing() -> HierarchicalModel:
             "mu": Latent(lambda: Normal(torch.zeros(2), 1.0), event_shape=(2,)),
             "t": Latent(lambda mu: Normal(mu, 1.0), "subject", event_shape=(2,)),
             "k": Latent(lambda: HalfNormal(1.0), "vertex"),
-            "c": Latent(
-                lambda t, k: Normal(t, k.unsqueeze(-1).squeeze(-1)),
-                ("subject", "vertex"),
-                event_shape=(2,),
-            ),
+            "c": Latent(lambda t, k: Normal(t, k), ("subject", "vertex"), event_shape=(2,)),
             "y": Observed(
                 lambda c, k: Normal(c, 1.0 + k), ("subject", "session", "vertex"), (2,)
             ),
