@@ -9,10 +9,10 @@ import argparse
 import time
 from statistics import median
 
-from benchmarks.report import report
 from rich.progress import track
 
 import pavi
+from benchmarks.report import report
 from pavi.models import gaussian_random_effects, gre_posterior
 
 EVALUATION_DRAWS = 512

@@ -10,9 +10,9 @@ import argparse
 import time
 
 import numpy as np
-from benchmarks.report import report
 
 import pavi
+from benchmarks.report import report
 from experiments.problems import chem97, insteval
 from experiments.problems.reference import Reference, load_reference
 from pavi.posterior import Summary

@@ -11,11 +11,11 @@ import time
 from statistics import median
 
 import pytorch_lightning as pl
-from benchmarks.report import report
 from pytorch_lightning.loggers import CSVLogger
 from rich.progress import track
 
 import pavi
+from benchmarks.report import report
 from pavi.data import PlateBatches
 from pavi.models import gaussian_random_effects
 from pavi.training import FitProgress

@@ -14,11 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.report import report
 from rich.progress import track
 from safetensors.torch import load_file
 
 import pavi
+from benchmarks.report import report
 from pavi.models import gaussian_random_effects
 from pavi.training import latest_checkpoint
 

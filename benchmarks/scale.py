@@ -10,10 +10,10 @@ import time
 from statistics import median
 
 import torch
-from benchmarks.report import peak_rss_gb, report
 from rich.progress import track
 
 import pavi
+from benchmarks.report import peak_rss_gb, report
 from pavi.data import PlateBatches
 from pavi.models import gaussian_random_effects
 

@@ -39,7 +39,11 @@ def read_arrays(
         raise ValueError(f"missing must be 'error' or 'ignore', got {missing!r}.")
     tensors = {name: _tensor(name, array) for name, array in arrays.items()}
     _check_names(tensors, model)
-    indexed = {plate: _read_links(plate, model, links) for plate in model.plates if model.plates[plate].within}
+    indexed = {
+        plate: _read_links(plate, model, links)
+        for plate in model.plates
+        if model.plates[plate].within
+    }
     if unknown := sorted(set(links) - set(indexed)):
         raise ValueError(f"links given for {unknown}; indexed plates are {sorted(indexed)}.")
     cardinalities = _cardinalities(tensors, indexed, model)
@@ -185,7 +189,9 @@ def _read_values(
         return tensor.to(dtype) if is_observed else tensor, None
     tensor = tensor.to(dtype)
     if infinite := int(tensor.isinf().sum()):
-        raise ValueError(f"{name!r}: {infinite} of {tensor.numel()} values are infinite in {dtype}.")
+        raise ValueError(
+            f"{name!r}: {infinite} of {tensor.numel()} values are infinite in {dtype}."
+        )
     nan = tensor.isnan()
     mask = None
     if count := int(nan.sum()):

@@ -59,7 +59,9 @@ def _code(
                 f"the frame has no column for plate {name!r}; columns are {list(frame.columns)}."
             )
         shared = [s for s in model.sites if name in model.sites[s].plates[1:]]
-        shared += [s for s, site in model.sites.items() if site.plates[:1] == (name,) != site.plates]
+        shared += [
+            s for s, site in model.sites.items() if site.plates[:1] == (name,) != site.plates
+        ]
         if shared:
             raise ValueError(
                 f"the frame has no column for plate {name!r}, which {shared[0]!r} crosses with "

@@ -66,7 +66,9 @@ class PlateSampler:
             upward = [p for p in site.plates if any(p in f.upward for f in families)]
             together = [p for p in site.plates if p in seen and p not in upward]
             for plate in upward:
-                if others := [p for p in (*upward, *together) if p != plate and seen[p] == seen[plate]]:
+                if others := [
+                    p for p in (*upward, *together) if p != plate and seen[p] == seen[plate]
+                ]:
                     raise ValueError(
                         f"site {name!r} crosses {plate!r} with {others[0]!r}, which come into the "
                         f"batch together through {seen[plate]!r}; draw these two plates instead."

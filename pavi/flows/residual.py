@@ -114,4 +114,3 @@ class Residual(ConditionalFlow):
         lead = like.shape[:-1]
         parts = (context.encoding, context.upstream)
         return torch.cat([part.expand(*lead, part.shape[-1]) for part in parts], dim=-1)
-

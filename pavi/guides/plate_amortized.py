@@ -202,15 +202,15 @@ class PlateAmortizedGuide(Guide):
         upstream = self._features(name, features, batch)
         return FlowContext(encoding, upstream, location, scale, relative), event
 
-    def _features(
-        self, name: str, features: Mapping[str, Tensor], batch: PlateBatch
-    ) -> Tensor:
+    def _features(self, name: str, features: Mapping[str, Tensor], batch: PlateBatch) -> Tensor:
         """The upstream values, aligned and side by side, `(draws, *plates, upstream)`."""
         aligned = [
             self._alignments[other, name](features[other], batch) for other in self._upstream[name]
         ]
         if not aligned:
-            return batch.like.new_zeros(*(1 for _ in batch.shape(self.model.sites[name].plates)), 0)
+            return batch.like.new_zeros(
+                *(1 for _ in batch.shape(self.model.sites[name].plates)), 0
+            )
         if len(aligned) == 1:
             return aligned[0]
         lead = torch.broadcast_shapes(*(value.shape[:-1] for value in aligned))
@@ -247,9 +247,7 @@ def _noise(
 ) -> Tensor:
     """Standard normal noise `(draws, *shape)`; antithetic, the second half mirrors the first."""
     fresh = (draws + 1) // 2 if antithetic else draws
-    noise = torch.randn(
-        fresh, *shape, generator=generator, dtype=like.dtype, device=like.device
-    )
+    noise = torch.randn(fresh, *shape, generator=generator, dtype=like.dtype, device=like.device)
     return torch.cat([noise, -noise[: draws - fresh]]) if antithetic else noise
 
 

@@ -46,9 +46,7 @@ class Posterior:
         self.history = {key: list(values) for key, values in (history or {}).items()}
 
     @torch.no_grad()
-    def sample(
-        self, *sites: str, draws: int = 1000, seed: int = 0, **rows: Sequence[int]
-    ) -> Any:
+    def sample(self, *sites: str, draws: int = 1000, seed: int = 0, **rows: Sequence[int]) -> Any:
         """Joint draws of latent sites.
 
         Args:
@@ -159,9 +157,7 @@ class Posterior:
         guide, found, history = read_posterior(Path(path), model, data)
         return cls(guide, found, history=history)
 
-    def _sample_all(
-        self, wanted: Sequence[str], *, draws: int, seed: int
-    ) -> dict[str, Tensor]:
+    def _sample_all(self, wanted: Sequence[str], *, draws: int, seed: int) -> dict[str, Tensor]:
         chunks = Chunks(self.data, draws=draws)
         parts: dict[str, list[Tensor]] = {site: [] for site in wanted}
         for drawn in self._chunks(chunks, wanted, draws=draws, seed=seed, progress=False):

@@ -43,8 +43,6 @@ def dense_crossing() -> HierarchicalModel:
             "t": Latent(lambda mu: Normal(mu, 1.0), "subject", event_shape=(2,)),
             "k": Latent(lambda: HalfNormal(1.0), "vertex"),
             "c": Latent(lambda t, k: Normal(t, k), ("subject", "vertex"), event_shape=(2,)),
-            "y": Observed(
-                lambda c, k: Normal(c, 1.0 + k), ("subject", "session", "vertex"), (2,)
-            ),
+            "y": Observed(lambda c, k: Normal(c, 1.0 + k), ("subject", "session", "vertex"), (2,)),
         },
     )

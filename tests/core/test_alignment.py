@@ -38,7 +38,9 @@ def row_of(plate, target, index):
     """The row of `plate` that a row of the target belongs to, step by step."""
     for fine, row in zip(target, index, strict=True):
         if plate == fine or plate in GRAPH.ancestors(fine):
-            for child, parent in zip(*(GRAPH.route(fine, plate)[i:] for i in (0, 1)), strict=False):
+            for child, parent in zip(
+                *(GRAPH.route(fine, plate)[i:] for i in (0, 1)), strict=False
+            ):
                 row = LINKS[child][parent][row]
             return int(row)
     raise AssertionError(plate)

@@ -81,5 +81,7 @@ def test_conditional_of_a_vector_on_a_dense_crossing():
 def test_a_constant_prior_takes_the_type_of_the_batch():
     model = ragged_nest()
     for dtype in (torch.float32, torch.float64):
-        batch = whole({"lea": 1, "school": 1, "pupil": 1}, {}, {}, like=torch.zeros((), dtype=dtype))
+        batch = whole(
+            {"lea": 1, "school": 1, "pupil": 1}, {}, {}, like=torch.zeros((), dtype=dtype)
+        )
         assert model.conditional("mu", {}, batch, draws=2).sample().dtype == dtype

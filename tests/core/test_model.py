@@ -125,7 +125,9 @@ def test_describe_shows_every_site_and_its_size(capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
 
     def words(start):
-        return " ".join(" ".join(x for x in lines if x.startswith(f"│ {start} ")).split()).split("│")
+        return " ".join(" ".join(x for x in lines if x.startswith(f"│ {start} ")).split()).split(
+            "│"
+        )
 
     assert [word.strip() for word in words("pupil")[1:5]] == ["pupil", "nested", "school", "1,234"]
     assert [word.strip() for word in words("b")[1:8]] == [
