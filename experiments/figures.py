@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
@@ -34,7 +33,7 @@ def elbo_curve(history: Mapping[str, Sequence[float]], *, final: float) -> Figur
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))
     axes.set_xlim(0, steps[-1] * 1.02)
     axes.set_xlabel("Step")
-    axes.set_ylabel(f"|ELBO of the step \N{MINUS SIGN} final ELBO| (nats)")
+    axes.set_ylabel("|ELBO of the step \N{MINUS SIGN} final ELBO| (nats)")
     axes.legend(title=f"final ELBO, {_number(final, 1)} nats", frameon=False)
     above = axes.secondary_xaxis("top", functions=_seconds(steps, history["seconds"]))
     above.set_xlabel("Time (s)")

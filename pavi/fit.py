@@ -121,8 +121,9 @@ def fit(
 
 
 def default_batch(data: PlateData) -> dict[str, int]:
-    """All data while a draw of them is at most 200,000 numbers; otherwise that many, by rows of
-    the largest plate that lies within no other.
+    """All data while a draw holds at most 200,000 numbers, otherwise that many by rows.
+
+    The rows are those of the largest plate that lies within no other.
     """
     sites, graph = data.model.sites.values(), data.model.plates
     numbers = {

@@ -74,7 +74,8 @@ def _check_names(tensors: Mapping[str, Tensor], model: HierarchicalModel) -> Non
     measured = {*model.observed, *model.covariates}
     if absent := sorted(measured - set(tensors)):
         raise ValueError(
-            f"no values for {absent}; the model measures {sorted(measured)}, got {sorted(tensors)}."
+            f"no values for {absent}; the model measures {sorted(measured)}, "
+            f"got {sorted(tensors)}."
         )
     if unknown := sorted(set(tensors) - measured):
         raise ValueError(

@@ -116,10 +116,11 @@ def _array(
     varies = ~_same(column, column[first][inverse.reshape(-1)])
     if varies.any():
         row = int(varies.argmax())
+        other = first[inverse.reshape(-1)[row]]
         where = ", ".join(f"{p} {coded[p].labels[coded[p].codes[row]]!r}" for p in site.plates)
         raise ValueError(
             f"column {name!r} varies within one row of its plates ({where or 'the whole frame'}): "
-            f"row {first[inverse.reshape(-1)[row]]} of the frame has {column[first][inverse.reshape(-1)[row]]}, row {row} has {column[row]}."
+            f"row {other} of the frame has {column[other]}, row {row} has {column[row]}."
         )
     if len(cells) == int(np.prod(shape)):
         return column[first].reshape(*shape, *site.event_shape)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, final
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions
 from rich.table import Table
 from rich.text import Text
 from torch import Tensor
@@ -55,7 +55,7 @@ class Summary:
         parts += [str(i) for i in index[len(plates) :]]
         return f"{site}[{', '.join(parts)}]" if parts else site
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
         """Draw the table: a few rows per plate, with a count of those left out."""
         table = Table()
         for column in ("", "mean", "sd", *(f"{100 * level:g}%" for level in self.levels)):

@@ -71,7 +71,7 @@ class VariationalInference(pl.LightningModule):
         }
 
     def configure_gradient_clipping(self, *arguments: Any, **named: Any) -> None:
-        """Clip dense and sparse gradients together; Lightning's own clipping refuses the sparse."""
+        """Clip dense and sparse gradients together; Lightning's own refuses the sparse."""
         if self.optimization.clip_norm is not None:
             norm = clip_gradients(self.guide.parameters(), self.optimization.clip_norm)
             if self._logs_this_step():
@@ -94,6 +94,6 @@ class VariationalInference(pl.LightningModule):
             else "All parameters are finite: look at the distribution of these sites."
         )
         return (
-            f"step {self.global_step}: the loss is {float(result.loss.detach())}; the sites to blame are "
-            f"{listed}. {hint} A smaller learning rate or clip_norm may help."
+            f"step {self.global_step}: the loss is {float(result.loss.detach())}; "
+            f"the sites to blame are {listed}. {hint} A smaller learning rate or clip_norm may help."
         )

@@ -109,7 +109,9 @@ def test_a_batch_holds_the_links_and_values_of_its_rows(design, sizes):
 
 
 def test_a_nest_is_drawn_independently_per_group():
-    draws = [rows for (rows, _), _ in every_draw(PlateSampler(nest(), {"lea": 2, "school": 1}).draw)]
+    draws = [
+        rows for (rows, _), _ in every_draw(PlateSampler(nest(), {"lea": 2, "school": 1}).draw)
+    ]
     assert {tuple(rows["school"].tolist()) for rows in draws} == {(0, 1), (1, 2)}
     assert all({len(rows["lea"]), len(rows["school"])} == {2} for rows in draws)
 
