@@ -187,6 +187,8 @@ def _read_values(
                 f"{name!r} is real-valued in the model but the data hold integers "
                 f"({tensor.dtype}); convert them to floating point if that is meant."
             )
+        if is_observed:
+            _check_support(name, tensor, model.supports[name])
         return tensor.to(dtype) if is_observed else tensor, None
     tensor = tensor.to(dtype)
     if infinite := int(tensor.isinf().sum()):

@@ -123,10 +123,10 @@ def _array(
             f"row {other} of the frame has {column[other]}, row {row} has {column[row]}."
         )
     if len(cells) == int(np.prod(shape)):
-        return column[first].reshape(*shape, *site.event_shape)
+        return column[first].reshape((*shape, *site.event_shape))
     full = np.full((int(np.prod(shape)), *site.event_shape), np.nan)
     full[cells] = column[first]
-    return full.reshape(*shape, *site.event_shape)
+    return full.reshape((*shape, *site.event_shape))
 
 
 def _column(frame: pd.DataFrame, name: str, event_shape: tuple[int, ...]) -> np.ndarray:

@@ -43,7 +43,8 @@ class PlateSampler:
 
     Example:
         `{"subject": 8, "vertex": 256}` draws a block of a full crossing,
-        `{"lea": 20, "school": 5}` at most five schools of each of twenty authorities, `{"rating": 2048}` ratings with the
+        `{"lea": 20, "school": 5}` at most five schools of each of twenty authorities,
+        `{"rating": 2048}` ratings with the
         students and lecturers they belong to.
     """
 

@@ -38,7 +38,7 @@ class Posterior:
         guide: Guide,
         data: PlateData,
         *,
-        history: Mapping[str, Sequence[float]] | None = None,
+        history: Mapping[str, Sequence[float | int]] | None = None,
     ) -> None:
         self.guide = guide.eval()
         self.data = data

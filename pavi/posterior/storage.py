@@ -29,7 +29,7 @@ CHOICES = {choice.__name__: choice for choice in (FreeEncodings, AffineFlow, MAF
 
 
 def write_posterior(
-    path: Path, guide: Guide, data: PlateData, history: Mapping[str, Sequence[float]]
+    path: Path, guide: Guide, data: PlateData, history: Mapping[str, Sequence[float | int]]
 ) -> None:
     """See `Posterior.save`."""
     if path.exists() and not (path / CARD).is_file():
@@ -64,7 +64,7 @@ def write_posterior(
 
 def read_posterior(
     path: Path, model: HierarchicalModel, data: PlateData | None
-) -> tuple[Guide, PlateData, dict[str, list[float]]]:
+) -> tuple[Guide, PlateData, dict[str, list[float | int]]]:
     """See `Posterior.load`."""
     if not (path / CARD).is_file():
         raise ValueError(f"{path} is not a saved posterior: it has no {CARD}.")

@@ -95,5 +95,6 @@ class VariationalInference(pl.LightningModule):
         )
         return (
             f"step {self.global_step}: the loss is {float(result.loss.detach())}; "
-            f"the sites to blame are {listed}. {hint} A smaller learning rate or clip_norm may help."
+            f"the sites to blame are {listed}. {hint} "
+            "A smaller learning rate or clip_norm may help."
         )

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 
-class Script:
+class Script(np.random.Generator):
     """Stands in for a `numpy.random.Generator` and takes prescribed decisions, then the first."""
 
     def __init__(self, decisions: Sequence[int]) -> None:
+        super().__init__(np.random.PCG64(0))
         self.decisions = list(decisions)
         self.options: list[int] = []
 

@@ -84,7 +84,9 @@ def test_weighted_sums_average_to_full_sums(design, sizes):
         batch = data.batch(rows, weights=weights)
         total += probability
         for plates, mean in means.items():
-            index = torch.meshgrid(*(batch.rows[p] for p in plates), indexing="ij")
+            index = (
+                torch.meshgrid(*(batch.rows[p] for p in plates), indexing="ij") if plates else ()
+            )
             mean[index] += float(probability) * batch.weight(plates)
     assert total == 1
     for mean in means.values():
@@ -105,7 +107,9 @@ def test_a_batch_holds_the_links_and_values_of_its_rows(design, sizes):
                 assert torch.equal(batch.rows[parent][positions], expected)
         for name, value in batch.values.items():
             index = [batch.rows[plate] for plate in data.model.sites[name].plates]
-            assert torch.equal(value, data.values[name][torch.meshgrid(*index, indexing="ij")])
+            assert torch.equal(
+                value, data.values[name][torch.meshgrid(*index, indexing="ij") if index else ()]
+            )
 
 
 def test_a_nest_is_drawn_independently_per_group():
