@@ -88,7 +88,9 @@ class Residual(ConditionalFlow):
             # The last layer of each hyper-network; zero parameters are the identity. With a
             # zero output its gradient is not zero, so nothing is stuck.
             if hasattr(layer, "hyper"):
-                last = [m for m in layer.hyper.modules() if isinstance(m, nn.Linear)][-1]
+                last = [
+                    m for m in layer.hyper.modules() if isinstance(m, nn.Linear | zuko.nn.Linear)
+                ][-1]
                 nn.init.zeros_(last.weight)
                 nn.init.zeros_(last.bias)
 

@@ -66,6 +66,11 @@ SCHEMES = [
 ]
 
 
+def cells(batch, plates):
+    """An index of what a batch holds on `plates`."""
+    return torch.meshgrid(*(batch.rows[p] for p in plates), indexing="ij") if plates else ()
+
+
 def name_of(value):
     if isinstance(value, dict):
         return "-".join(f"{plate}{size}" for plate, size in value.items()) or "whole"
