@@ -72,6 +72,12 @@ def build(config: ExperimentConfig) -> Experiment:
         ),
     )
     batch = default_batch(data) if train.batch is None else train.batch
+    if config.trainer.devices > 1 and batch:
+        raise ValueError(
+            f"trainer.devices={config.trainer.devices} cannot be had with plate-batches {batch}: "
+            "the gradients of free encodings are then row-sparse, and devices exchange dense "
+            "ones only. Set trainer.devices=1, or train.batch={} to take all rows in a step."
+        )
     stream = PlateDataModule(data, batch=batch, seed=config.seed)
     return Experiment(model, data, module, stream, dict(batch))
 
@@ -123,8 +129,15 @@ def build_history(steps: int) -> History:
     return History(every=math.gcd(steps, 10))
 
 
-def build_trainer(config: ExperimentConfig, callbacks: Sequence[pl.Callback]) -> pl.Trainer:
+def build_trainer(
+    config: ExperimentConfig, callbacks: Sequence[pl.Callback], *, checkpoints: bool = True
+) -> pl.Trainer:
     """The trainer, without loggers: these open files, and come when everything else stands.
+
+    Args:
+        config: Of the run.
+        callbacks: Its callbacks.
+        checkpoints: Whether one of them writes checkpoints.
 
     Raises:
         ValueError: If the machine lacks the devices.
@@ -138,6 +151,7 @@ def build_trainer(config: ExperimentConfig, callbacks: Sequence[pl.Callback]) ->
             strategy=str(devices.strategy),
             callbacks=list(callbacks),
             logger=False,
+            enable_checkpointing=checkpoints,
             log_every_n_steps=config.train.log_every,
             enable_progress_bar=False,
             enable_model_summary=False,

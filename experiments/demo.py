@@ -1,85 +1,107 @@
-"""The demo: fit the three-level school model to Chem97 and draw its figures.
+"""The demo: a three-level model of 31,022 A-level scores, beside its NUTS reference.
 
-python -m experiments.demo
+python -m experiments.demo --out results/chem97
 """
 
 from __future__ import annotations
 
 import argparse
-import time
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.figure import Figure
 from rich.console import Console
-from rich.table import Table
 
-import pavi
-from experiments.problems import chem97
+from experiments.build import build, build_history, build_trainer
+from experiments.comparison import compare, compare_groups, global_table, group_table
+from experiments.config import ExperimentConfig
+from experiments.config_file import load
+from experiments.figures import caterpillar, elbo_curve, save
 from experiments.problems.reference import load_reference
+from experiments.provenance import ROOT, command_line, provenance
+from experiments.quiet import quiet
+from pavi import Posterior
 from pavi.posterior import Summary
+from pavi.training import FitProgress
+
+CONFIG = ROOT / "configs" / "chem97.yaml"
+SUMMARY_DRAWS = 4000
 
 
-def main() -> None:
-    """Fit, compare with NUTS, draw."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, default=Path("results/chem97"))
-    parser.add_argument("--steps", type=int, default=1000)
-    arguments = parser.parse_args()
-    model = chem97.model()
-    data = chem97.data(model)
-    model.describe(data.cardinalities)
-    start = time.perf_counter()
-    posterior = pavi.fit(model, data, steps=arguments.steps)
-    seconds = time.perf_counter() - start
-    summary = posterior.summary(draws=4000)
-    Console().print(beside_nuts(summary), f"fit in {seconds:.0f} s")
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    elbo_figure(posterior).savefig(arguments.out / "elbo.png", dpi=150)
-    caterpillar(summary).savefig(arguments.out / "schools.png", dpi=150)
-    model.graph(arguments.out / "model.png", cardinalities=data.cardinalities)
-    Console().print(f"figures in {arguments.out}")
+def fit(config: ExperimentConfig) -> Posterior:
+    """Fit what a config says, with a bar and without a run folder."""
+    experiment = build(config)
+    history = build_history(config.train.steps)
+    with quiet():
+        trainer = build_trainer(config, [history, FitProgress()], checkpoints=False)
+        trainer.fit(experiment.module, experiment.stream)
+    guide = experiment.module.guide.cpu()
+    return Posterior(guide, experiment.data, history=history.state_dict())
 
 
-def beside_nuts(summary: Summary) -> Table:
-    """Means and standard deviations of the globals beside the NUTS reference."""
-    table = Table(title="Chem97", title_justify="left")
-    columns = ("", "mean", "sd", "NUTS mean", "NUTS sd", "difference / NUTS sd", "sd / NUTS sd")
-    for column in columns:
-        table.add_column(column, justify="right" if column else "left")
-    for name, (mean, sd) in load_reference("chem97").globals.items():
-        ours, width = float(summary.mean[name]), float(summary.sd[name])
-        cells = (ours, width, mean, sd, (ours - mean) / sd, width / sd)
-        table.add_row(name, *(f"{cell:.3f}" for cell in cells))
-    return table
+def draw_figures(posterior: Posterior, summary: Summary, folder: Path, *, elbo: float) -> None:
+    """The ELBO curve, the school effects and the plate diagram."""
+    save(elbo_curve(posterior.history, final=elbo), folder / "elbo.png")
+    low, *_, high = summary.quantiles["school_effect"].numpy()
+    mean = summary.mean["school_effect"].numpy()
+    figure = caterpillar(mean, low, high, groups="schools", unit="points of the A-level score")
+    save(figure, folder / "schools.png")
+    for name in ("model.svg", "model.png"):
+        posterior.model.graph(folder / name, cardinalities=posterior.data.cardinalities)
 
 
-def elbo_figure(posterior: pavi.Posterior) -> Figure:
-    """The ELBO over the steps, without the climb of the first tenth."""
-    figure = Figure(figsize=(6, 3.5), layout="constrained")
-    axes = figure.subplots()
-    skip = len(posterior.history["steps"]) // 10
-    axes.plot(posterior.history["steps"][skip:], posterior.history["elbo"][skip:])
-    axes.set_xlabel("step")
-    axes.set_ylabel("ELBO (nats)")
-    return figure
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fit, compare, draw; returns the exit code."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    parser = argparse.ArgumentParser(prog="python -m experiments.demo", description="The demo.")
+    parser.add_argument("--out", type=Path, default=Path("results/chem97"), help="a folder")
+    parser.add_argument("--steps", type=int, help="steps of the fit, instead of the config's")
+    parsed = parser.parse_args(given)
+    try:
+        overrides = [] if parsed.steps is None else [f"train.steps={parsed.steps}"]
+        config = load(CONFIG, overrides)
+        folder = _folder(parsed.out)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    posterior = fit(config)
+    elbo = posterior.elbo(draws=config.eval_draws)
+    summary = posterior.summary(draws=SUMMARY_DRAWS)
+    reference = load_reference("chem97")
+    ours, groups = compare(summary, reference), compare_groups(summary, reference)
+    seconds = posterior.history["seconds"][-1]
+    console = Console()
+    console.print(global_table(ours, title=f"Chem97: fitted in {seconds:.0f} s, and NUTS"))
+    console.print(group_table(groups))
+    folder.mkdir(parents=True, exist_ok=True)
+    draw_figures(posterior, summary, folder, elbo=elbo.mean)
+    result = {
+        "elbo": elbo.mean,
+        "standard_error": elbo.standard_error,
+        "seconds": seconds,
+        "globals": {
+            name: {**dataclasses.asdict(row), "z": row.z, "sd_ratio": row.sd_ratio}
+            for name, row in ours.items()
+        },
+        "groups": {name: dataclasses.asdict(row) for name, row in groups.items()},
+        "provenance": provenance(
+            seed=config.seed, command=command_line("experiments.demo", given)
+        ),
+    }
+    (folder / "comparison.json").write_text(json.dumps(result, indent=1) + "\n")
+    console.print(f"ELBO {elbo.mean:,.1f} \N{PLUS-MINUS SIGN} {elbo.standard_error:.1f} nats")
+    console.print(f"Figures and comparison.json are in {folder}", soft_wrap=True)
+    return 0
 
 
-def caterpillar(summary: Summary) -> Figure:
-    """School effects in ascending order with their 90% intervals."""
-    mean = summary.mean["school_effect"]
-    low, _, high = summary.quantiles["school_effect"]
-    order = mean.argsort()
-    figure = Figure(figsize=(8, 3.5), layout="constrained")
-    axes = figure.subplots()
-    rank = range(len(order))
-    axes.vlines(rank, low[order], high[order], color="0.75", lw=0.4, label="90% interval")
-    axes.plot(rank, mean[order], ".", ms=1.5, label="posterior mean")
-    axes.axhline(0.0, color="black", lw=0.5)
-    axes.set_xlabel("school, by rank")
-    axes.set_ylabel("effect on the A-level score (points)")
-    axes.legend(frameon=False)
-    return figure
+def _folder(path: Path) -> Path:
+    """The folder for results, seen to be usable before the fit."""
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"--out {path} is a file; it must be a folder, new or not.")
+    return path
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""The figures of the demo, with matplotlib's object interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
+
+BLUE, RED, GREY, INK = "#2c6fad", "#b8402a", "0.72", "0.15"
+MINUS = "\N{MINUS SIGN}"
+DPI = 300
+
+
+def elbo_curve(history: Mapping[str, Sequence[float]], *, final: float) -> Figure:
+    """The course of a fit: how far each step's ELBO lies from the final one, on a log scale.
+
+    Args:
+        history: The lists `steps`, `seconds` and `elbo`, in nats.
+        final: The ELBO of the fitted guide on all data.
+    """
+    steps, seconds = np.asarray(history["steps"]), np.asarray(history["seconds"])
+    below = final - np.asarray(history["elbo"])
+    figure = Figure(figsize=(6.4, 3.8), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(steps, np.abs(below), color=GREY, lw=0.8, zorder=1)
+    for chosen, color, label in ((below >= 0, BLUE, "below"), (below < 0, RED, "above")):
+        if chosen.any():
+            distance = np.abs(below[chosen])
+            axes.scatter(steps[chosen], distance, s=8, color=color, label=label, zorder=2)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
+    )
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.set_xlim(0, 1.02 * steps[-1])
+    axes.set_xlabel(f"Step ({steps[-1]:,} steps in {seconds[-1]:.0f} s)")
+    axes.set_ylabel("Distance to the final ELBO (nats)")
+    total = f"{final:,.1f}".replace("-", MINUS)
+    title = f"ELBO of a step, against the final\nELBO on all data, {total} nats"
+    axes.legend(title=title, alignment="left", frameon=False)
+    _plain(axes)
+    return figure
+
+
+def caterpillar(
+    mean: np.ndarray, low: np.ndarray, high: np.ndarray, *, groups: str, unit: str
+) -> Figure:
+    """Group effects in ascending order, with intervals; those that exclude zero in colour.
+
+    Args:
+        mean: Posterior means, one per group.
+        low: The 5% quantiles.
+        high: The 95% quantiles.
+        groups: What the groups are called.
+        unit: Of the effect.
+    """
+    order = np.argsort(mean)
+    mean, low, high = mean[order], low[order], high[order]
+    rank = np.arange(1, len(mean) + 1)
+    figure = Figure(figsize=(8.4, 4.4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.axhline(0, color=INK, lw=0.6, zorder=1)
+    # In one collection, in the order of the ranks: where neighbours share a pixel no colour wins.
+    side = np.where(low > 0, 0, np.where(high < 0, 2, 1))
+    colors = (BLUE, GREY, RED)
+    ends = [[(r, a), (r, b)] for r, a, b in zip(rank, low, high, strict=True)]
+    chosen = [colors[k] for k in side]
+    axes.add_collection(LineCollection(ends, colors=chosen, linewidths=0.25, zorder=2))
+    labels = ("interval above zero", "interval contains zero", "interval below zero")
+    handles = [
+        Line2D([], [], color=color, lw=3, label=f"{label} ({(side == k).sum():,})")
+        for k, (color, label) in enumerate(zip(colors, labels, strict=True))
+    ]
+    handles += axes.plot(rank, mean, color=INK, lw=1.2, zorder=3, label="posterior mean")
+    axes.legend(handles=handles, loc="upper left", frameon=False)
+    axes.set_xlim(-0.01 * len(mean), 1.01 * len(mean))
+    margin = 0.04 * (high.max() - low.min())
+    axes.set_ylim(low.min() - margin, high.max() + margin)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _signed(value)))
+    axes.set_xlabel(f"{len(mean):,} {groups}, in the order of their posterior mean")
+    axes.set_ylabel(f"Effect with 90% interval ({unit})")
+    _plain(axes)
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure; the ending gives the format."""
+    figure.savefig(path, dpi=DPI)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+g}".replace("-", MINUS) if value else "0"
+
+
+def _plain(axes: Axes) -> None:
+    """Only the axes that carry numbers."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=9)

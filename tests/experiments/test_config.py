@@ -1,0 +1,114 @@
+"""Reading configs: what is filled in, and what a mistake is told."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from experiments.config_file import dump, load
+from pavi import NSFFlow
+
+ROOT = Path(__file__).parents[2]
+AFFINE = ROOT / "configs" / "debug" / "gre_affine.yaml"
+
+
+def test_defaults_are_filled_in():
+    config = load(ROOT / "configs" / "gre" / "pavi_f.yaml", ["train.steps=500"])
+    assert config.problem.scales == [0.5, 0.5, 0.1]
+    assert config.problem.seed == 0
+    assert config.train.batch == {"group": 20}
+    assert config.train.checkpoint_every == 50
+    assert config.guide.flow.bins is None
+    assert config.out == "runs/pavi_f-0"
+
+
+def test_fields_of_a_choice_get_the_defaults_of_that_choice():
+    config = load(AFFINE, ["guide.flow.name=nsf", "guide.flow.bins=5"])
+    assert config.guide.flow.bins == 5
+    assert config.guide.flow.hidden == [32, 32]
+
+
+def test_a_flow_is_built_as_configured():
+    config = load(AFFINE, ["guide.flow={name: nsf, hidden: [8], bins: 4}"])
+    assert config.guide.flow.build() == NSFFlow(hidden=(8,), bins=4)
+
+
+@pytest.mark.parametrize(
+    ("override", "batch"),
+    [
+        ("train.batch=null", None),
+        ("train.batch={}", {}),
+        ("train.batch={obs: 2}", {"obs": 2}),
+        ("train.batch.obs=2", {"group": 4, "obs": 2}),
+    ],
+)
+def test_a_batch_is_replaced_as_a_whole_or_added_to(override, batch):
+    assert load(AFFINE, [override]).train.batch == batch
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda p: p.stem)
+def test_a_resolved_config_reads_back_as_itself(path, tmp_path):
+    config = load(path)
+    file = tmp_path / "config.yaml"
+    file.write_text(dump(config))
+    assert load(file) == config
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "train.stepz=3",
+            "override 'train.stepz=3': unknown key 'train.stepz'; keys of 'train' are "
+            "['steps', 'draws', .* Did you mean 'steps'?",
+        ),
+        ("sed=3", "unknown key 'sed'; keys are ['problem', .*'seed', .*Did you mean 'seed'?"),
+        ("guide.flow.nme=maf", "unknown key 'guide.flow.nme'; keys of 'guide.flow' are"),
+        ("train.steps=many", "train.steps: Value 'many' of type 'str' could not be converted"),
+        ("train.steps=32.5", "train.steps: Value '32.5' of type 'float' could not be converted"),
+        ("train.batch.group=x", "train.batch.group: Value 'x' of type 'str' could not be"),
+        ("train.gradient=score", "Invalid value 'score'; choices are ['path', 'reparam']"),
+        ("problem.name=gree", "choices are ['gre', 'chem97', 'insteval']"),
+        ("logger=mlflow", "choices are ['csv', 'tensorboard', 'wandb']"),
+        ("train=3", "override 'train=3': .* keys are ['problem', 'guide', 'train'"),
+        ("train.steps=0", "train.steps must be positive and finite, got 0"),
+        ("train.learning_rate=nan", "train.learning_rate must be positive and finite, got nan"),
+        ("problem.scales=[1, 1]", "problem.scales must be three numbers, got [1.0, 1.0]"),
+        ("problem.scales=[1, 1, 0]", "problem.scales must be positive and finite"),
+        ("seed=-1", "seed must not be negative, got -1"),
+        ("seed=${nothing}", "seed: Interpolation key 'nothing' not found"),
+        ("eval_draws=1", "eval_draws must be at least 2 for a standard error, got 1"),
+        ("guide.flow.bins=4", "guide.flow.bins=4 means nothing to guide.flow.name=affine"),
+        ("problem.name=chem97", "problem.groups=12 means nothing to problem.name=chem97"),
+        ("train.steps", "override 'train.steps' must be of the form key=value"),
+        ("train.batch={a: ", "override 'train.batch={a: ' cannot be read"),
+    ],
+)
+def test_a_mistake_is_named(override, message):
+    pattern = re.escape(message).replace(r"\.\*", ".*")
+    with pytest.raises(ValueError, match=pattern):
+        load(AFFINE, [override])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train: {stepz: 3}\nseed: 0", "config.yaml: unknown key 'train.stepz'"),
+        ("train: {steps: 3}", "required keys are unset: seed"),
+        ("- 3", "must be a mapping of keys to values, got a list"),
+        ("seed: [", "is not valid YAML"),
+        ("seed: 0\nseed: 1", "is not valid YAML"),
+    ],
+)
+def test_a_mistake_in_a_file_is_named(text, message, tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load(file)
+
+
+def test_a_missing_file_lists_those_beside_it():
+    with pytest.raises(ValueError, match=r"pavi_g.yaml does not exist; .*'pavi_f.yaml'"):
+        load(ROOT / "configs" / "gre" / "pavi_g.yaml")

@@ -1,0 +1,159 @@
+"""Runs: what they write, how they go on, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from experiments.config_file import load
+from experiments.run import carry_out, main, prepare
+from pavi import Posterior
+from pavi.models import gaussian_random_effects
+from pavi.training import NonFiniteLossError
+
+ROOT = Path(__file__).parents[2]
+AFFINE = ROOT / "configs" / "debug" / "gre_affine.yaml"
+CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
+
+
+def run(path: Path, *overrides: str) -> dict[str, object]:
+    return carry_out(prepare(load(path, overrides)))
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def break_parameters(prepared, *, step: int) -> None:
+    """Make every parameter NaN when `step` steps are done."""
+    guide = prepared.experiment.module.guide
+
+    def hook(*_: object) -> None:
+        if prepared.trainer.global_step == step:
+            for parameter in guide.parameters():
+                parameter.data.fill_(float("nan"))
+
+    guide.register_forward_pre_hook(hook)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_runs(path, tmp_path):
+    metrics = run(path, "train.steps=2", "eval_draws=2", f"out={tmp_path / 'run'}")
+    assert metrics["steps"] == 2
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == metrics
+
+
+def test_a_run_writes_all_that_is_needed_to_repeat_it(tmp_path):
+    out = tmp_path / "run"
+    metrics = run(AFFINE, f"out={out}")
+    assert files(out) == {
+        "checkpoints/step=10.ckpt",
+        "config.yaml",
+        "logs/version_0/metrics.csv",
+        "metrics.json",
+        "posterior/links.safetensors",
+        "posterior/posterior.json",
+        "posterior/weights.safetensors",
+        "provenance.json",
+    }
+    record = json.loads((out / "provenance.json").read_text())
+    assert record["seed"] == 0
+    assert record["versions"]["python"].startswith("3.")
+    posterior = Posterior.load(out / "posterior", gaussian_random_effects())
+    assert sum(p.numel() for p in posterior.guide.parameters()) == metrics["num_parameters"]
+    assert metrics["gap"] == pytest.approx(metrics["log_evidence"] - metrics["elbo"])
+    assert run(out / "config.yaml", f"out={tmp_path / 'again'}")["elbo"] == metrics["elbo"]
+
+
+def test_a_failed_run_keeps_its_last_checkpoint_and_resumes_to_an_undisturbed_one(tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    expected = run(AFFINE, "train.checkpoint_every=4", f"out={whole}")
+    config = load(AFFINE, ["train.checkpoint_every=4", f"out={broken}"])
+    first = prepare(config)
+    break_parameters(first, step=6)
+    with pytest.raises(NonFiniteLossError, match="step 6"):
+        carry_out(first)
+    assert files(broken / "checkpoints") == {"step=4.ckpt"}
+    assert not (broken / "metrics.json").exists()
+    second = prepare(config)
+    assert second.resume == broken / "checkpoints" / "step=4.ckpt"
+    found = carry_out(second)
+    assert {**found, "seconds": 0} == {**expected, "seconds": 0}
+    weights = [(out / "posterior" / "weights.safetensors").read_bytes() for out in (whole, broken)]
+    assert weights[0] == weights[1]
+    assert "logs/version_1/metrics.csv" in files(broken)
+
+
+def test_a_complete_run_is_not_run_again(tmp_path):
+    out = f"out={tmp_path / 'run'}"
+    assert run(AFFINE, out) == run(AFFINE, out)
+    assert "logs/version_1/metrics.csv" not in files(tmp_path / "run")
+
+
+def test_a_folder_of_another_config_is_refused(tmp_path):
+    out = tmp_path / "run"
+    run(AFFINE, f"out={out}")
+    before = files(out)
+    message = "holds a run of another config: train.draws is 8 there and 3 here. Choose another"
+    with pytest.raises(ValueError, match=message):
+        run(AFFINE, f"out={out}", "train.draws=3")
+    assert files(out) == before
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("Chapter 1")
+    with pytest.raises(ValueError, match="is not a run folder"):
+        run(AFFINE, f"out={tmp_path}")
+
+
+def test_a_truncated_checkpoint_is_named(tmp_path):
+    out = tmp_path / "run"
+    run(AFFINE, f"out={out}")
+    (out / "metrics.json").unlink()
+    checkpoint = out / "checkpoints" / "step=10.ckpt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"step=10.ckpt \(1,000 bytes\) cannot be read"):
+        run(AFFINE, f"out={out}")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.stepz=3", "unknown key 'train.stepz'"),
+        (
+            "train.batch={groupz: 3}",
+            "batch names unknown plates ['groupz']; plates are ['group', ",
+        ),
+        ("train.batch.group=99", "plate 'group' must be between 1 and its 12 rows, got 99"),
+        ("trainer.devices=2", "devices exchange dense ones only"),
+        ("trainer.accelerator=gpu", "this machine cannot give accelerator=gpu"),
+    ],
+)
+def test_a_failed_start_says_why_and_writes_nothing(override, message, tmp_path, capsys):
+    if override == "trainer.accelerator=gpu" and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    assert main([str(AFFINE), f"out={tmp_path / 'run'}", override]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert "Traceback" not in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_line_ends_with_the_metrics(tmp_path, capsys):
+    assert main([str(AFFINE), f"out={tmp_path / 'run'}"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert json.loads(last)["gap"] > 0
+    record = json.loads((tmp_path / "run" / "provenance.json").read_text())
+    assert record["command"][1:4] == ["-m", "experiments.run", str(AFFINE)]
+
+
+def test_tensorboard_has_the_course_and_the_end(tmp_path):
+    run(AFFINE, "logger=tensorboard", f"out={tmp_path / 'run'}")
+    events = EventAccumulator(str(tmp_path / "run" / "logs" / "version_0"))
+    events.Reload()
+    assert {"train/elbo", "final/elbo"} <= set(events.Tags()["scalars"])
