@@ -29,4 +29,4 @@ def _rounded(value: object) -> object:
         return {str(key): _rounded(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_rounded(entry) for entry in value]
-    return float(f"{value:.5g}") if isinstance(value, float) else value
+    return float(f"{value:.9g}") if isinstance(value, float) else value

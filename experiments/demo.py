@@ -21,10 +21,10 @@ from experiments.config_file import load
 from experiments.figures import caterpillar, elbo_curve, save
 from experiments.problems.reference import load_reference
 from experiments.provenance import ROOT, command_line, provenance
-from experiments.quiet import quiet
 from pavi import Posterior
 from pavi.posterior import Summary
 from pavi.training import FitProgress
+from pavi.training.quiet import quiet
 
 CONFIG = ROOT / "configs" / "chem97.yaml"
 SUMMARY_DRAWS = 4000

@@ -21,7 +21,6 @@ from experiments.config import ExperimentConfig
 from experiments.config_file import load
 from experiments.loggers import check_logger, opened_logger
 from experiments.provenance import command_line, provenance
-from experiments.quiet import quiet
 from experiments.run_folder import RunFolder
 from pavi import Posterior
 from pavi.models import gre_posterior
@@ -33,6 +32,7 @@ from pavi.training import (
     checkpointing,
     latest_checkpoint,
 )
+from pavi.training.quiet import quiet
 
 
 @final

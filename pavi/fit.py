@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from math import prod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -27,6 +24,7 @@ from pavi.training import (
     check_checkpoint,
     checkpointing,
     latest_checkpoint,
+    quiet,
 )
 
 # Up to this many numbers per draw a step on all data is as fast as one on a part of them.
@@ -79,6 +77,8 @@ def fit(
         ValueError: If an argument does not fit the model or the data, or a checkpoint is damaged.
         NonFiniteLossError: If the loss becomes NaN or infinite.
     """
+    if steps < 1:
+        raise ValueError(f"steps must be positive, got {steps}.")
     if guide is None:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
@@ -104,7 +104,7 @@ def fit(
         if resume := latest_checkpoint(folder):
             check_checkpoint(resume)
         extra.append(checkpointing(folder, every=max(1, steps // 10)))
-    with _quiet():
+    with quiet():
         trainer = pl.Trainer(
             max_steps=steps,
             accelerator=accelerator,
@@ -125,30 +125,9 @@ def default_batch(data: PlateData) -> dict[str, int]:
 
     The rows are those of the largest plate that lies within no other.
     """
-    sites, graph = data.model.sites.values(), data.model.plates
-    numbers = {
-        plate: sum(
-            prod(data.cardinalities[p] for p in site.plates) * prod(site.event_shape)
-            for site in sites
-            if {plate, *graph.descendants(plate)} & set(site.plates)
-        )
-        for plate in graph
-        if not graph.ancestors(plate)
-    }
+    numbers = data.numbers()
     if not numbers or max(numbers.values()) <= FULL_BATCH:
         return {}
     plate = max(numbers, key=lambda p: numbers[p])
     rows = data.cardinalities[plate]
     return {plate: max(1, rows * FULL_BATCH // numbers[plate])}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning's notes on hardware, which say nothing about the fit, off the screen."""
-    logger = logging.getLogger("pytorch_lightning")
-    before = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from math import prod
 from typing import final
 
 import numpy as np
@@ -33,7 +32,7 @@ class Chunks:
     def __init__(self, data: PlateData, *, draws: int, budget: int = 2**24) -> None:
         graph = data.model.plates
         self._data = data
-        sizes = {p: self._numbers(p) for p in graph if not graph.ancestors(p)}
+        sizes = data.numbers()
         self.plate = max(sizes, key=lambda plate: sizes[plate], default=None)
         split = set() if self.plate is None else {self.plate, *graph.descendants(self.plate)}
         self._below = [p for p in graph if p in split and p != self.plate]
@@ -78,13 +77,3 @@ class Chunks:
     def shared(self, site: str) -> bool:
         """Whether every chunk holds all of a site."""
         return not self._split & set(self._data.model.sites[site].plates)
-
-    def _numbers(self, plate: str) -> int:
-        """How many numbers hang on a plate."""
-        graph, sites = self._data.model.plates, self._data.model.sites
-        below = {plate, *graph.descendants(plate)}
-        return sum(
-            prod(self._data.cardinalities[p] for p in site.plates) * prod(site.event_shape)
-            for site in sites.values()
-            if below & set(site.plates)
-        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -181,6 +182,20 @@ class PlateData:
         found = np.arange(self.cardinalities[fine])
         for child, parent in zip(route, route[1:], strict=False):
             found = self.links[child][parent].numpy()[found]
+        return found
+
+    def numbers(self) -> dict[str, int]:
+        """Per plate that lies within no other, how many numbers of one draw hang on it."""
+        graph, sites = self.model.plates, self.model.sites.values()
+        found = {}
+        for plate in graph:
+            if not graph.ancestors(plate):
+                below = {plate, *graph.descendants(plate)}
+                found[plate] = sum(
+                    prod(self.cardinalities[p] for p in site.plates) * prod(site.event_shape)
+                    for site in sites
+                    if below & set(site.plates)
+                )
         return found
 
     def _links_within(

@@ -3,6 +3,7 @@
 from pavi.training.callbacks import FitProgress, History
 from pavi.training.checkpoints import check_checkpoint, checkpointing, latest_checkpoint
 from pavi.training.optimization import Optimization
+from pavi.training.quiet import quiet
 from pavi.training.row_adam import RowAdam
 from pavi.training.variational_inference import NonFiniteLossError, VariationalInference
 
@@ -16,4 +17,5 @@ __all__ = [
     "check_checkpoint",
     "checkpointing",
     "latest_checkpoint",
+    "quiet",
 ]

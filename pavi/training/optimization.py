@@ -43,8 +43,8 @@ class Optimization:
     def __post_init__(self) -> None:
         for name in ("learning_rate", "table_rate", "clip_norm"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"{name} must be positive, got {value}.")
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name} must be positive and finite, got {value}.")
         if self.schedule not in list(Schedule):
             choices = [str(choice) for choice in Schedule]
             raise ValueError(f"schedule must be one of {choices}, got {self.schedule!r}.")

@@ -54,7 +54,7 @@ def test_sparse_crossing():
     links = {"rating": {"student": student, "lecturer": lecturer}}
     values, batch = ground(sparse_crossing(), {"student": 3, "lecturer": 2, "rating": 4}, links)
     factors = sparse_crossing().log_factors(values, batch)
-    mu, tau, s, l = (values[name] for name in ("mu", "tau", "s", "l"))  # noqa: E741
+    mu, tau, s, l = (values[name] for name in ("mu", "tau", "s", "l"))
     for k in range(DRAWS):
         for i in range(3):
             assert_close(factors["s"][k, i], log_prob(Normal(0.0, tau[k]), s[k, i]))

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from experiments.build import build, build_trainer
 from experiments.config_file import load
-from experiments.quiet import quiet
 from pavi.training import History
+from pavi.training.quiet import quiet
 
 STEPS = 10
 FILE = Path(__file__).parent / "golden.json"
