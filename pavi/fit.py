@@ -116,6 +116,7 @@ def fit(
             enable_model_summary=False,
         )
         trainer.fit(module, stream, ckpt_path=resume)
+    kept: dict[str, Sequence[float | int]]
     kept = {"steps": history.steps, "seconds": history.seconds, "elbo": history.elbo}
     return Posterior(guide.cpu(), data, history=kept)
 

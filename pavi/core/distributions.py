@@ -80,6 +80,13 @@ def is_real(support: constraints.Constraint) -> bool:
     return support in (constraints.real, constraints.real_vector)
 
 
+def support_of(distribution: Distribution) -> constraints.Constraint:
+    """The support; torch allows a distribution not to say, which none that pavi takes does."""
+    support = distribution.support
+    assert support is not None
+    return support
+
+
 def location_and_scale(
     distribution: Distribution, transform: Transform | None
 ) -> tuple[Tensor, Tensor | None]:

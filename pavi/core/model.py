@@ -16,7 +16,7 @@ from pavi.core.alignment import Alignment
 from pavi.core.batch import Links, PlateBatch
 from pavi.core.description import describe
 from pavi.core.diagram import draw
-from pavi.core.distributions import cast, is_real, shaped
+from pavi.core.distributions import cast, is_real, shaped, support_of
 from pavi.core.plates import Plate, PlateGraph
 from pavi.core.simulation import Simulation, simulate
 from pavi.core.sites import Covariate, Latent, Observed, Site
@@ -117,7 +117,8 @@ class HierarchicalModel:
 
     def transform(self, distribution: Distribution) -> Transform | None:
         """From unconstrained space to the support of a latent site; None for the identity."""
-        return None if is_real(distribution.support) else biject_to(distribution.support)
+        support = support_of(distribution)
+        return None if is_real(support) else biject_to(support)
 
     def log_factor(
         self, site: str, values: Mapping[str, Tensor], batch: PlateBatch, *, draws: int

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 
 from pavi.core.batch import whole
-from pavi.core.distributions import cast, shaped
+from pavi.core.distributions import cast, shaped, support_of
 from pavi.core.sites import Covariate, Latent
 
 if TYPE_CHECKING:
@@ -72,13 +72,13 @@ def check_template(model: HierarchicalModel) -> dict[str, constraints.Constraint
             except ValueError as error:
                 raise ValueError(f"site {name!r}: {error}. {received}") from None
             drawn[name] = full.sample()
-            supports[name] = full.support
+            supports[name] = support_of(full)
     return supports
 
 
 def _check_latent(name: str, distribution: Distribution) -> None:
     family = type(distribution).__name__
-    if distribution.support.is_discrete:
+    if support_of(distribution).is_discrete:
         raise ValueError(
             f"site {name!r} is latent and its {family} is discrete; sum a finite discrete "
             "variable out, for instance with MixtureSameFamily."

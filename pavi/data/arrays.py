@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -226,9 +226,11 @@ def _check_support(name: str, tensor: Tensor, support: constraints.Constraint) -
     """Supports that depend on parameters, as an interval, are known in the step only."""
     while isinstance(support, constraints.independent):
         support = support.base_constraint
+    fixed: tuple[constraints.Constraint, ...]
     fixed = (constraints.positive, constraints.nonnegative, constraints.boolean)
     fixed += (constraints.nonnegative_integer, constraints.unit_interval, constraints.simplex)
-    if support in fixed and not (valid := support.check(tensor)).all():
+    check: Callable[[Tensor], Tensor] = support.check
+    if support in fixed and not (valid := check(tensor)).all():
         wrong = int((~valid).sum())
         example = tensor[~valid].flatten()[0]
         raise ValueError(

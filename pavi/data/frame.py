@@ -107,8 +107,9 @@ def _array(
 ) -> np.ndarray:
     site = model.sites[name]
     column = _column(frame, name, site.event_shape)
+    shape: tuple[int, ...] = ()
     if not site.plates:
-        codes, shape = np.zeros(len(frame), dtype=np.int64), ()
+        codes = np.zeros(len(frame), dtype=np.int64)
     else:
         shape = tuple(len(coded[plate].labels) for plate in site.plates)
         codes = np.ravel_multi_index([coded[plate].codes for plate in site.plates], shape)

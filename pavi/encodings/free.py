@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import final
@@ -69,7 +69,7 @@ class FreeEncoder(Encoder):
         """See `Encoder`."""
         return [self._tables[name] for name, plates in self._plates.items() if plates]
 
-    def _look_up(self, name: str, plates: tuple[str, ...], batch: PlateBatch) -> Tensor:
+    def _look_up(self, name: str, plates: Sequence[str], batch: PlateBatch) -> Tensor:
         table = self._tables[name]
         shape = batch.shape(plates)
         if prod(shape) == len(table):  # everything, in order

@@ -74,6 +74,9 @@ class Affine(ConditionalFlow):
         full: Whether the noise is mixed by a triangular matrix.
     """
 
+    location: Tensor
+    scale: Tensor
+
     def __init__(self, *, dim: int, upstream: int, encoding: int, full: bool) -> None:
         super().__init__()
         self._dim = dim

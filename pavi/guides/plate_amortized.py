@@ -17,7 +17,7 @@ from pavi.core import HierarchicalModel, PlateBatch
 from pavi.core.alignment import Alignment
 from pavi.core.distributions import location_and_scale, unvalidated
 from pavi.encodings import Encodings, FreeEncodings
-from pavi.flows import AffineFlow, Flow, FlowContext
+from pavi.flows import AffineFlow, ConditionalFlow, Flow, FlowContext
 from pavi.flows.affine import standard_normal_log_prob
 from pavi.guides.base import Draws, Guide
 from pavi.guides.dependence import Dependence, drawing_order, upstream_sites
@@ -77,7 +77,7 @@ class PlateAmortizedGuide(Guide):
         encodings = encodings or FreeEncodings()
         _check(model, cardinalities, flows, dependence)
         self.model = model
-        self._choices = {"encodings": encodings, "flow": flow, "flows": dict(flows)}
+        self._encodings, self._flow, self._flows = encodings, flow, dict(flows)
         self._dependence = Dependence(dependence)
         self._upstream = upstream_sites(model, self._dependence)
         self._order = drawing_order(model)
@@ -135,12 +135,14 @@ class PlateAmortizedGuide(Guide):
                 )
                 shape = (*batch.shape(self.model.sites[name].plates), prod(event))
                 noise = _noise(draws, shape, batch.like, generator, antithetic=antithetic)
-                flat, log_det = self.flows[name](noise, context)
+                flow = self.flows[name]
+                assert isinstance(flow, ConditionalFlow)
+                flat, log_det = flow(noise, context)
                 result.features[name] = self._feature(name, noise, flat)
                 if path:
                     fixed = context.detached(self._features(name, fixed_features, batch))
-                    with _frozen(self.flows[name]):
-                        noise, log_det = self.flows[name].inverse(flat, fixed)
+                    with _frozen(flow):
+                        noise, log_det = flow.inverse(flat, fixed)
                     fixed_features[name] = self._feature(name, noise, flat)
                 log_q = standard_normal_log_prob(noise) - log_det
                 value = flat.reshape(*flat.shape[:-1], *event)
@@ -165,9 +167,9 @@ class PlateAmortizedGuide(Guide):
             return {"kind": type(choice).__name__, **dataclasses.asdict(choice)}
 
         return {
-            "encodings": plain(self._choices["encodings"]),
-            "flow": plain(self._choices["flow"]),
-            "flows": {name: plain(flow) for name, flow in self._choices["flows"].items()},
+            "encodings": plain(self._encodings),
+            "flow": plain(self._flow),
+            "flows": {name: plain(flow) for name, flow in self._flows.items()},
             "dependence": str(self._dependence),
         }
 

@@ -17,6 +17,7 @@ zero for every draw, since there :math:`\log p - \log q` is constant in :math:`\
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import final
@@ -93,6 +94,6 @@ class ReducedELBO:
         return ELBOTerms(loss, {name: term.detach() for name, term in terms.items()})
 
 
-def weighted(factor: Tensor, plates: tuple[str, ...], batch: PlateBatch) -> Tensor:
+def weighted(factor: Tensor, plates: Sequence[str], batch: PlateBatch) -> Tensor:
     """The mean over draws of the weighted sum over plates of a factor `(draws, *plates)`."""
     return (factor.mean(0) * batch.weight(plates)).sum()

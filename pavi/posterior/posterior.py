@@ -104,19 +104,19 @@ class Posterior:
                 value = drawn.values[site]
                 levels_tensor = torch.tensor(levels, dtype=value.dtype, device=value.device)
                 quantiles = torch.quantile(value, levels_tensor, dim=0)
-                parts = (value.mean(0), value.std(0), quantiles)
-                found[site].append(tuple(part.cpu() for part in parts))
-        mean, sd, quantiles = (
-            {
-                site: torch.cat([part[k] for part in parts], dim=axes[site] + (k == 2))
-                if len(parts) > 1
-                else parts[0][k]
-                for site, parts in found.items()
+                found[site].append((value.mean(0).cpu(), value.std(0).cpu(), quantiles.cpu()))
+
+        def joined(part: int) -> dict[str, Tensor]:
+            # Quantiles have an axis of levels in front.
+            return {
+                site: torch.cat([parts[part] for parts in chunked], axes[site] + (part == 2))
+                if len(chunked) > 1
+                else chunked[0][part]
+                for site, chunked in found.items()
             }
-            for k in range(3)
-        )
+
         plates = {site: self.model.sites[site].plates for site in wanted}
-        return Summary(mean, sd, quantiles, levels, plates, self.data.labels)
+        return Summary(joined(0), joined(1), joined(2), levels, plates, self.data.labels)
 
     def elbo(self, *, draws: int = 128, seed: int = 0, progress: bool = False) -> ELBOEstimate:
         """The ELBO on all data, with its standard error over draws.

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ from pavi.posterior.signature import difference, signature
 FORMAT = 1
 CARD, WEIGHTS, LINKS = "posterior.json", "weights.safetensors", "links.safetensors"
 # What a saved guide may be built of, by name.
-CHOICES = {choice.__name__: choice for choice in (FreeEncodings, AffineFlow, MAFFlow, NSFFlow)}
+CHOICES: dict[str, Callable[..., Any]] = {
+    choice.__name__: choice for choice in (FreeEncodings, AffineFlow, MAFFlow, NSFFlow)
+}
 
 
 def write_posterior(
@@ -102,7 +104,8 @@ def read_posterior(
 
 def _choice(plain: Mapping[str, Any]) -> Any:
     arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
-    return CHOICES[arguments.pop("kind")](**arguments)
+    kind = str(arguments.pop("kind"))
+    return CHOICES[kind](**arguments)
 
 
 def _without_values(

@@ -33,7 +33,7 @@ class Summary:
     sd: Mapping[str, Tensor]
     quantiles: Mapping[str, Tensor]
     levels: tuple[float, ...]
-    plates: Mapping[str, tuple[str, ...]]
+    plates: Mapping[str, Sequence[str]]
     labels: Mapping[str, Sequence[Any]]
 
     def rows(self, site: str, *, limit: int | None = None) -> Iterator[tuple[str, list[float]]]:

@@ -7,6 +7,7 @@ from typing import Any, final
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from pavi.core import PlateBatch
@@ -60,7 +61,7 @@ class VariationalInference(pl.LightningModule):
                 self.log(f"train/elbo_{name}", term, batch_size=1)
         return result.loss
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Row-wise Adam and its schedule."""
         optimizer = self.optimization.optimizer(self.guide)
         steps = int(self.trainer.estimated_stepping_batches)
