@@ -47,13 +47,16 @@ def main() -> None:
     parser.add_argument("problem", choices=sorted(PROBLEMS))
     parser.add_argument("--steps", type=int, help="of the fit")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--dependence", choices=["faithful", "parents"], default="faithful")
     arguments = parser.parse_args()
     problem = PROBLEMS[arguments.problem]
     model = problem.model()
     data = problem.data(model)
     start = time.perf_counter()
     steps = arguments.steps or STEPS[arguments.problem]
-    posterior = pavi.fit(model, data, steps=steps, seed=arguments.seed)
+    posterior = pavi.fit(
+        model, data, steps=steps, seed=arguments.seed, dependence=arguments.dependence
+    )
     seconds = time.perf_counter() - start
     elbo = posterior.elbo()
     comparison = compare(posterior.summary(draws=4000), load_reference(arguments.problem))
