@@ -72,12 +72,6 @@ def build(config: ExperimentConfig) -> Experiment:
         ),
     )
     batch = default_batch(data) if train.batch is None else train.batch
-    if config.trainer.devices > 1 and batch:
-        raise ValueError(
-            f"trainer.devices={config.trainer.devices} cannot be had with plate-batches {batch}: "
-            "the gradients of free encodings are then row-sparse, and devices exchange dense "
-            "ones only. Set trainer.devices=1, or train.batch={} to take all rows in a step."
-        )
     stream = PlateDataModule(data, batch=batch, seed=config.seed)
     return Experiment(model, data, module, stream, dict(batch))
 

@@ -14,6 +14,7 @@ from pavi.core import PlateBatch
 from pavi.guides.base import Guide
 from pavi.objectives import ELBOTerms, ReducedELBO
 from pavi.training.clipping import clip_gradients
+from pavi.training.exchange import average_gradients, leave_out
 from pavi.training.optimization import Optimization
 
 
@@ -48,6 +49,7 @@ class VariationalInference(pl.LightningModule):
         self.guide = guide
         self.objective = objective or ReducedELBO()
         self.optimization = optimization or Optimization()
+        leave_out(self, guide.tables())
 
     def training_step(self, batch: PlateBatch, batch_idx: int) -> Tensor:
         """The loss of a batch."""
@@ -70,6 +72,11 @@ class VariationalInference(pl.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Average the gradients of tables over processes; Lightning does so for the others."""
+        if self.trainer.world_size > 1:
+            average_gradients(self.guide.tables())
 
     def configure_gradient_clipping(self, *arguments: Any, **named: Any) -> None:
         """Clip dense and sparse gradients together; Lightning's own refuses the sparse."""

@@ -129,7 +129,6 @@ def test_a_truncated_checkpoint_is_named(tmp_path):
             "batch names unknown plates ['groupz']; plates are ['group', ",
         ),
         ("train.batch.group=99", "plate 'group' must be between 1 and its 12 rows, got 99"),
-        ("trainer.devices=2", "devices exchange dense ones only"),
         ("trainer.accelerator=gpu", "this machine cannot give accelerator=gpu"),
     ],
 )

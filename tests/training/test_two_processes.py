@@ -1,0 +1,50 @@
+"""Two processes take the step of one process on the mean of their two batches."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from training.two_processes import SCHEMES, STEPS, build
+
+from pavi.data.module import PlateBatches
+from pavi.training.clipping import clip_gradients
+
+SCRIPT = Path(__file__).parent / "two_processes.py"
+
+
+def on_one_process(scheme):
+    """The same steps, the loss of both ranks' batches averaged."""
+    data, module = build()
+    optimizer = module.optimization.optimizer(module.guide)
+    streams = [PlateBatches(data, batch=SCHEMES[scheme], seed=5, rank=rank) for rank in (0, 1)]
+    for step in range(STEPS):
+        optimizer.zero_grad()
+        losses = [module.objective(module.guide, stream[step]).loss for stream in streams]
+        torch.stack(losses).mean().backward()
+        clip_gradients(module.guide.parameters(), 100.0)
+        optimizer.step()
+    return module.guide.state_dict()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_two_processes_equal_one_on_the_union(scheme, tmp_path):
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    finished = subprocess.run(
+        [sys.executable, *launch, SCRIPT, scheme, tmp_path / "guide.pt"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    found = torch.load(tmp_path / "guide.pt")
+    expected = on_one_process(scheme)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-9, atol=1e-11)

@@ -1,0 +1,59 @@
+"""One rank of a run on two: `torchrun --nproc-per-node 2 two_processes.py SCHEME OUT`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+
+import pavi
+
+STEPS = 4
+SCHEMES = {
+    "some schools of some authorities": {"lea": 2, "school": 2},
+    "some pupils": {"pupil": 6},
+    "everything": {},
+}
+
+
+def build() -> tuple[pavi.PlateData, pavi.VariationalInference]:
+    """A ragged nest, and a module with the same weights on every rank."""
+    from core.designs import ragged_nest
+
+    model = ragged_nest()
+    links = {"school": [0, 1, 2, 0, 1, 2, 0], "pupil": [*range(7), *range(7), 3, 3]}
+    torch.default_generator.manual_seed(0)
+    arrays = {name: torch.randn(16) for name in (*model.covariates, *model.observed)}
+    data = pavi.PlateData.from_arrays(arrays, model, links=links, dtype=torch.float64)
+    guide = pavi.PlateAmortizedGuide(model, data.cardinalities).double()
+    optimization = pavi.Optimization(clip_norm=100.0, schedule="constant")
+    return data, pavi.VariationalInference(guide, optimization=optimization)
+
+
+def main(scheme: str, out: Path) -> None:
+    """Train, and let the first rank write the guide."""
+    data, module = build()
+    trainer = pl.Trainer(
+        max_steps=STEPS,
+        accelerator="cpu",
+        devices=2,
+        strategy="ddp",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(module, pavi.PlateDataModule(data, batch=SCHEMES[scheme], seed=5))
+    if trainer.is_global_zero:
+        torch.save(module.guide.state_dict(), out)
+    # A process that ends while the other still talks to it may abort.
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    main(sys.argv[1], Path(sys.argv[2]))
