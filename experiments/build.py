@@ -24,7 +24,7 @@ from pavi import (
     ReducedELBO,
     VariationalInference,
 )
-from pavi.fit import default_batch
+from pavi.data import default_batch
 from pavi.models import gaussian_random_effects
 from pavi.training import History
 

@@ -133,7 +133,7 @@ def evaluate(
         "seconds": posterior.history["seconds"][-1],
         "steps": config.train.steps,
         "batch": experiment.batch,
-        "num_parameters": sum(p.numel() for p in posterior.guide.parameters()),
+        "num_parameters": sum(p.numel() for p in posterior.trained.parameters()),
         "num_latents": num_latents,
     }
     if config.problem.name is ProblemName.GRE:

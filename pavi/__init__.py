@@ -2,7 +2,7 @@
 
 from pavi.core import Covariate, HierarchicalModel, Latent, Observed, Plate, PlateBatch
 from pavi.data import PlateData, PlateDataModule
-from pavi.encodings import FreeEncodings
+from pavi.encodings import DeepSetEncodings, FreeEncodings
 from pavi.fit import fit
 from pavi.flows import AffineFlow, MAFFlow, NSFFlow
 from pavi.guides import PlateAmortizedGuide
@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AffineFlow",
     "Covariate",
+    "DeepSetEncodings",
     "FreeEncodings",
     "HierarchicalModel",
     "Latent",

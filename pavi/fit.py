@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 
 from pavi.core import HierarchicalModel
-from pavi.data import PlateData, PlateDataModule
+from pavi.data import PlateData, PlateDataModule, default_batch
 from pavi.encodings import Encodings
 from pavi.flows import Flow
 from pavi.guides import PlateAmortizedGuide
@@ -26,9 +26,6 @@ from pavi.training import (
     latest_checkpoint,
     quiet,
 )
-
-# Up to this many numbers per draw a step on all data is as fast as one on a part of them.
-FULL_BATCH = 200_000
 
 
 def fit(
@@ -119,16 +116,3 @@ def fit(
     kept: dict[str, Sequence[float | int]]
     kept = {"steps": history.steps, "seconds": history.seconds, "elbo": history.elbo}
     return Posterior(guide.cpu(), data, history=kept)
-
-
-def default_batch(data: PlateData) -> dict[str, int]:
-    """All data while a draw holds at most 200,000 numbers, otherwise that many by rows.
-
-    The rows are those of the largest plate that lies within no other.
-    """
-    numbers = data.numbers()
-    if not numbers or max(numbers.values()) <= FULL_BATCH:
-        return {}
-    plate = max(numbers, key=lambda p: numbers[p])
-    rows = data.cardinalities[plate]
-    return {plate: max(1, rows * FULL_BATCH // numbers[plate])}

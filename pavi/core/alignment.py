@@ -1,9 +1,10 @@
-"""Bringing a parent's value into the shape of its child: axes inserted, rows gathered."""
+"""Bringing a parent's value into the shape of its child, and the sum over children back."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import final
 
 import torch
@@ -84,6 +85,32 @@ class Alignment:
                 value = torch.index_select(value, axis, batch.link(covered[0]))
             axis += 1
         return value
+
+    def transposed(self, value: Tensor, batch: PlateBatch) -> Tensor:
+        """The adjoint map: sum a value `(draws, *target plates, *event)` to the source's plates.
+
+        Axes that were inserted are summed over, rows that were gathered are added up per row of
+        the source. Source and target must have the same number of event axes.
+        """
+        assert self.source_rank == self.target_rank
+        axis = 1
+        for covered in self.routes:
+            if not covered:
+                value = value.sum(axis)
+            elif len(covered) == 1 and len(covered[0]) == 1:
+                axis += 1
+            else:
+                sizes = [len(batch.rows[route[-1]]) for route in covered]
+                index = self._positions(covered[0], batch)
+                for route, size in zip(covered[1:], sizes[1:], strict=True):
+                    index = index * size + self._positions(route, batch)
+                shape = [*value.shape[:axis], prod(sizes), *value.shape[axis + 1 :]]
+                value = value.new_zeros(shape).index_add(axis, index, value)
+                value = value.unflatten(axis, sizes)
+                axis += len(sizes)
+        inverse = sorted(range(len(self.permutation)), key=self.permutation.__getitem__)
+        events = range(1 + len(inverse), value.ndim)
+        return value.permute(0, *(1 + position for position in inverse), *events)
 
     @staticmethod
     def _positions(route: tuple[str, ...], batch: PlateBatch) -> Tensor:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import final
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from pavi.core import PlateBatch
 from pavi.data.plate_data import PlateData
@@ -70,9 +72,28 @@ class Chunks:
             noise = int(np.random.default_rng([seed, 1 + number]).integers(2**63 - 1))
             yield self._data.batch(rows, sites=sites, seed=noise)
 
-    def splits(self, plate: str) -> bool:
-        """Whether a chunk holds a part of a plate only."""
-        return plate in self._split
+    @property
+    def split(self) -> frozenset[str]:
+        """The plates of which a chunk holds some rows only."""
+        return frozenset(self._split)
+
+    def join(self, site: str, parts: Sequence[Tensor], *, lead: int = 0) -> Tensor:
+        """Put the values of a site, chunk by chunk, together in the order of the data's rows.
+
+        Args:
+            site: The site.
+            parts: Per chunk, `(*lead axes, *plates, ...)`; of a shared site the first one counts.
+            lead: The number of axes before those of the plates.
+        """
+        plates = self._data.model.sites[site].plates
+        axis = next((axis for axis, plate in enumerate(plates) if plate in self._split), None)
+        if axis is None or len(parts) == 1:
+            return parts[0]
+        joined = torch.cat(list(parts), dim=lead + axis)
+        rows = np.concatenate([chunk[plates[axis]] for chunk in self.rows()])
+        if (np.diff(rows) > 0).all():
+            return joined
+        return joined.index_select(lead + axis, torch.as_tensor(np.argsort(rows)))
 
     def shared(self, site: str) -> bool:
         """Whether every chunk holds all of a site."""

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 from torch.utils.data import IterableDataset
 
 from pavi.core import PlateBatch
+from pavi.data.default_batch import default_batch
 from pavi.data.plate_data import PlateData
 from pavi.data.sampler import PlateSampler
 
@@ -71,15 +72,19 @@ class PlateDataModule(pl.LightningDataModule):
         self, data: PlateData, *, batch: Mapping[str, int] | None = None, seed: int = 0
     ) -> None:
         super().__init__()
-        self._data, self._batch, self._seed = data, dict(batch or {}), seed
+        self.data, self._batch, self._seed = data, dict(batch or {}), seed
         PlateSampler(data, self._batch)
+
+    def reference(self) -> PlateBatch:
+        """A batch that shows where the data lie: all of them while small, otherwise a sample."""
+        return PlateBatches(self.data, batch=default_batch(self.data), seed=self._seed)[0]
 
     def train_dataloader(self) -> Iterable[PlateBatch]:
         """The stream for this rank, from the trainer's current step on."""
         trainer = self.trainer
         assert trainer is not None
         return PlateBatches(
-            self._data,
+            self.data,
             batch=self._batch,
             seed=self._seed,
             rank=trainer.global_rank,

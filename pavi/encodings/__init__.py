@@ -1,6 +1,7 @@
 """Encodings: what tells one ground variable from its siblings."""
 
 from pavi.encodings.base import Encoder, Encodings
+from pavi.encodings.deep_set import DeepSetEncodings
 from pavi.encodings.free import FreeEncodings
 
-__all__ = ["Encoder", "Encodings", "FreeEncodings"]
+__all__ = ["DeepSetEncodings", "Encoder", "Encodings", "FreeEncodings"]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from pavi.core import HierarchicalModel, PlateBatch
+from pavi.encodings.sweep import Sweep
 
 
 class Encoder(nn.Module, ABC):
@@ -21,8 +22,17 @@ class Encoder(nn.Module, ABC):
     """
 
     @abstractmethod
-    def forward(self, batch: PlateBatch) -> dict[str, Tensor]:
-        """The encodings of every latent site."""
+    def forward(self, batch: PlateBatch, sweep: Sweep | None = None) -> dict[str, Tensor]:
+        """The encodings of every latent site.
+
+        Args:
+            batch: The rows that take part.
+            sweep: Where the batch is a part of the data and the encodings shall be those of all.
+        """
+
+    @abstractmethod
+    def standardise(self, batch: PlateBatch) -> None:
+        """Learn from a batch where the data lie, to standardise what is computed from them."""
 
     @abstractmethod
     def tables(self) -> list[nn.Parameter]:

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from pavi.core import HierarchicalModel, PlateBatch
 from pavi.encodings.base import Encoder, Encodings
+from pavi.encodings.sweep import Sweep
 
 
 @final
@@ -61,9 +62,34 @@ class FreeEncoder(Encoder):
             rows = prod(cardinalities[plate] for plate in plates)
             self._tables[name] = nn.Parameter(torch.zeros(rows, dim))
 
-    def forward(self, batch: PlateBatch) -> dict[str, Tensor]:
+    @classmethod
+    def holding(cls, model: HierarchicalModel, encodings: Mapping[str, Tensor]) -> FreeEncoder:
+        """An encoder that holds given encodings `(*plates, dim)`, without gradients."""
+        sizes = {
+            plate: encodings[name].shape[axis]
+            for name in model.latents
+            for axis, plate in enumerate(model.sites[name].plates)
+        }
+        dim = next(iter(encodings.values())).shape[-1]
+        encoder = cls(model, sizes, dim=0)
+        for name, value in encodings.items():
+            table = value.detach().reshape(-1, dim)
+            encoder._tables[name] = nn.Parameter(table, requires_grad=False)
+        return encoder
+
+    def encodings(self) -> dict[str, Tensor]:
+        """All encodings, `(*plates, dim)`."""
+        return {
+            name: table.detach().view(*(self._sizes[p] for p in self._plates[name]), -1)
+            for name, table in self._tables.items()
+        }
+
+    def forward(self, batch: PlateBatch, sweep: Sweep | None = None) -> dict[str, Tensor]:
         """See `Encoder`."""
         return {name: self._look_up(name, plates, batch) for name, plates in self._plates.items()}
+
+    def standardise(self, batch: PlateBatch) -> None:
+        """See `Encoder`; free encodings do not look at the data."""
 
     def tables(self) -> list[nn.Parameter]:
         """See `Encoder`."""

@@ -70,6 +70,10 @@ class Guide(nn.Module, ABC):
         """
 
     @abstractmethod
+    def standardise(self, batch: PlateBatch) -> None:
+        """Learn from a batch where the data lie, to standardise what is computed from them."""
+
+    @abstractmethod
     def tables(self) -> list[nn.Parameter]:
         """Parameters with one row per ground variable, which are optimised row by row."""
 

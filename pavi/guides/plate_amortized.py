@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,8 @@ from torch.distributions.transforms import Transform
 from pavi.core import HierarchicalModel, PlateBatch
 from pavi.core.alignment import Alignment
 from pavi.core.distributions import location_and_scale, unvalidated
-from pavi.encodings import Encodings, FreeEncodings
+from pavi.encodings import Encoder, Encodings, FreeEncodings
+from pavi.encodings.free import FreeEncoder
 from pavi.flows import AffineFlow, ConditionalFlow, Flow, FlowContext
 from pavi.flows.affine import standard_normal_log_prob
 from pavi.guides.base import Draws, Guide
@@ -81,7 +83,7 @@ class PlateAmortizedGuide(Guide):
         self._dependence = Dependence(dependence)
         self._upstream = upstream_sites(model, self._dependence)
         self._order = drawing_order(model)
-        self.encoder = encodings.build(model, cardinalities)
+        self.encoder: Encoder = encodings.build(model, cardinalities)
         self.flows = nn.ModuleDict()
         references = prior_references(model)
         self._has_scale = {name: reference.scales for name, reference in references.items()}
@@ -154,6 +156,30 @@ class PlateAmortizedGuide(Guide):
                 result.log_p[name] = prior.log_prob(value)
                 result.log_q[name] = log_q
         return result
+
+    def standardise(self, batch: PlateBatch) -> None:
+        """See `Guide`."""
+        self.encoder.standardise(batch)
+
+    @property
+    def amortized(self) -> bool:
+        """Whether encodings are computed from data, and not only looked up."""
+        return not isinstance(self.encoder, FreeEncoder)
+
+    def grounded(self, encodings: Mapping[str, Tensor]) -> PlateAmortizedGuide:
+        """The guide of the same flows that holds these encodings, `(*plates, dim)` per site.
+
+        It draws any rows without looking at data.
+        """
+        twin = copy.copy(self)
+        twin._modules = dict(self._modules)
+        twin.encoder = FreeEncoder.holding(self.model, encodings)
+        return twin
+
+    def encodings(self) -> dict[str, Tensor]:
+        """The encodings that a guide holds, `(*plates, dim)` per site."""
+        assert isinstance(self.encoder, FreeEncoder)
+        return self.encoder.encodings()
 
     def tables(self) -> list[nn.Parameter]:
         """See `Guide`."""

@@ -14,9 +14,11 @@ from torch import Tensor
 from pavi.core import HierarchicalModel
 from pavi.data import PlateData
 from pavi.data.chunks import Chunks
+from pavi.guides import PlateAmortizedGuide
 from pavi.guides.base import Draws, Guide
 from pavi.metrics import ELBOEstimate, full_elbo
 from pavi.metrics.full_elbo import draw_fixed
+from pavi.posterior.encode import encode
 from pavi.posterior.storage import read_posterior, write_posterior
 from pavi.posterior.summary import Summary
 
@@ -30,7 +32,12 @@ class Posterior:
     Args:
         guide: The guide.
         data: The data; without measured values it still samples, but has no ELBO.
+        encodings: Of all rows, if known; otherwise a guide that computes them from data does.
         history: The course of the ELBO: lists `steps`, `seconds` and `elbo`.
+
+    Attributes:
+        trained: The guide.
+        guide: The guide with the encodings of all rows, which draws without looking at data.
     """
 
     def __init__(
@@ -38,10 +45,13 @@ class Posterior:
         guide: Guide,
         data: PlateData,
         *,
+        encodings: Mapping[str, Tensor] | None = None,
         history: Mapping[str, Sequence[float | int]] | None = None,
     ) -> None:
-        self.guide = guide.eval()
-        self.data = data
+        self.trained, self.data = guide.eval(), data
+        self.guide: Guide = self.trained
+        if isinstance(guide, PlateAmortizedGuide) and guide.amortized:
+            self.guide = guide.grounded(encodings or encode(guide.encoder, data))
         self.model = guide.model
         self.history = {key: list(values) for key, values in (history or {}).items()}
 
@@ -96,7 +106,6 @@ class Posterior:
         wanted = sites or self.model.latents
         chunks = Chunks(self.data, draws=draws)
         found: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {site: [] for site in wanted}
-        axes = {site: self._chunk_axis(site, chunks) for site in wanted}
         for drawn in self._chunks(chunks, wanted, draws=draws, seed=seed, progress=progress):
             for site in wanted:
                 if site in chunks.fixed and found[site]:
@@ -109,9 +118,7 @@ class Posterior:
         def joined(part: int) -> dict[str, Tensor]:
             # Quantiles have an axis of levels in front.
             return {
-                site: torch.cat([parts[part] for parts in chunked], axes[site] + (part == 2))
-                if len(chunked) > 1
-                else chunked[0][part]
+                site: chunks.join(site, [parts[part] for parts in chunked], lead=int(part == 2))
                 for site, chunked in found.items()
             }
 
@@ -137,7 +144,16 @@ class Posterior:
         Raises:
             ValueError: If `path` exists and is not a saved posterior.
         """
-        write_posterior(Path(path), self.guide, self.data, self.history)
+        held = None
+        if isinstance(self.guide, PlateAmortizedGuide) and self.guide is not self.trained:
+            held = self.guide.encodings()
+        write_posterior(
+            Path(path),
+            guide=self.trained,
+            data=self.data,
+            encodings=held,
+            history=self.history,
+        )
 
     @classmethod
     def load(
@@ -154,8 +170,8 @@ class Posterior:
             ValueError: If the folder cannot be read, or the model or data differ from those that
                 the posterior was fitted with.
         """
-        guide, found, history = read_posterior(Path(path), model, data)
-        return cls(guide, found, history=history)
+        saved = read_posterior(Path(path), model, data)
+        return cls(saved.guide, saved.data, encodings=saved.encodings, history=saved.history)
 
     def _sample_all(self, wanted: Sequence[str], *, draws: int, seed: int) -> dict[str, Tensor]:
         chunks = Chunks(self.data, draws=draws)
@@ -164,12 +180,7 @@ class Posterior:
             for site in wanted:
                 if not (site in chunks.fixed and parts[site]):
                     parts[site].append(drawn.values[site])
-        return {
-            site: torch.cat(values, dim=1 + self._chunk_axis(site, chunks))
-            if len(values) > 1
-            else values[0]
-            for site, values in parts.items()
-        }
+        return {site: chunks.join(site, values, lead=1) for site, values in parts.items()}
 
     def _chunks(
         self, chunks: Chunks, wanted: Sequence[str], *, draws: int, seed: int, progress: bool
@@ -178,11 +189,6 @@ class Posterior:
         batches = chunks.batches(seed=seed, observed=False)
         for batch in track(batches, "posterior", total=len(chunks), disable=not progress):
             yield self.guide(batch, draws=draws, given=fixed, sites=wanted)
-
-    def _chunk_axis(self, site: str, chunks: Chunks) -> int:
-        plates = self.model.sites[site].plates
-        split = [axis for axis, plate in enumerate(plates) if chunks.splits(plate)]
-        return split[0] if split else 0
 
     def _sample_rows(
         self, wanted: Sequence[str], rows: Mapping[str, Sequence[int]], *, draws: int, seed: int

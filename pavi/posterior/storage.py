@@ -7,8 +7,9 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import torch
 from safetensors import SafetensorError
@@ -16,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from pavi.core import HierarchicalModel
 from pavi.data import PlateData
-from pavi.encodings import FreeEncodings
+from pavi.encodings import DeepSetEncodings, FreeEncodings
 from pavi.flows import AffineFlow, MAFFlow, NSFFlow
 from pavi.guides.base import Guide
 from pavi.guides.plate_amortized import PlateAmortizedGuide
@@ -24,14 +25,39 @@ from pavi.posterior.signature import difference, signature
 
 FORMAT = 1
 CARD, WEIGHTS, LINKS = "posterior.json", "weights.safetensors", "links.safetensors"
+# Of a guide that computes its encodings from data: those of the data it was fitted to.
+ENCODINGS = "encodings.safetensors"
 # What a saved guide may be built of, by name.
 CHOICES: dict[str, Callable[..., Any]] = {
-    choice.__name__: choice for choice in (FreeEncodings, AffineFlow, MAFFlow, NSFFlow)
+    choice.__name__: choice for choice in (FreeEncodings, DeepSetEncodings, AffineFlow, MAFFlow, NSFFlow)
 }
 
 
+@final
+@dataclass(frozen=True)
+class Saved:
+    """What a folder holds.
+
+    Args:
+        guide: As it was trained.
+        data: The data; without measured values if none were given.
+        encodings: Of all rows, where the guide computes them from data.
+        history: The course of the ELBO.
+    """
+
+    guide: PlateAmortizedGuide
+    data: PlateData
+    encodings: dict[str, torch.Tensor] | None
+    history: dict[str, list[float | int]]
+
+
 def write_posterior(
-    path: Path, guide: Guide, data: PlateData, history: Mapping[str, Sequence[float | int]]
+    path: Path,
+    *,
+    guide: Guide,
+    data: PlateData,
+    encodings: Mapping[str, torch.Tensor] | None,
+    history: Mapping[str, Sequence[float | int]],
 ) -> None:
     """See `Posterior.save`."""
     if path.exists() and not (path / CARD).is_file():
@@ -51,6 +77,8 @@ def write_posterior(
         (fresh / CARD).write_text(json.dumps(card, indent=1))
         state = {key: value.contiguous().cpu() for key, value in guide.state_dict().items()}
         save_file(state, fresh / WEIGHTS)
+        if encodings is not None:
+            save_file({k: v.contiguous().cpu() for k, v in encodings.items()}, fresh / ENCODINGS)
         links = {
             f"{plate}/{parent}": rows
             for plate, parents in data.links.items()
@@ -66,13 +94,15 @@ def write_posterior(
 
 def read_posterior(
     path: Path, model: HierarchicalModel, data: PlateData | None
-) -> tuple[Guide, PlateData, dict[str, list[float | int]]]:
+) -> Saved:
     """See `Posterior.load`."""
     if not (path / CARD).is_file():
         raise ValueError(f"{path} is not a saved posterior: it has no {CARD}.")
     try:
         card = json.loads((path / CARD).read_text())
         weights, links = load_file(path / WEIGHTS), load_file(path / LINKS)
+        held = path / ENCODINGS
+        encodings = load_file(held) if held.is_file() else None
     except (OSError, ValueError, SafetensorError) as error:
         raise ValueError(f"{path} cannot be read; a file is damaged or absent: {error}") from error
     if card["format"] != FORMAT:
@@ -99,7 +129,7 @@ def read_posterior(
         guide.load_state_dict(weights)
     except RuntimeError as error:
         raise ValueError(f"{path}: its weights do not fit its description: {error}") from error
-    return guide, data, card["history"]
+    return Saved(guide, data, encodings, card["history"])
 
 
 def _choice(plain: Mapping[str, Any]) -> Any:

@@ -51,6 +51,12 @@ class VariationalInference(pl.LightningModule):
         self.optimization = optimization or Optimization()
         leave_out(self, guide.tables())
 
+    def on_fit_start(self) -> None:
+        """Let the guide learn where the data lie."""
+        stream = self.trainer.datamodule  # type: ignore[attr-defined]
+        if stream is not None:
+            self.guide.standardise(stream.reference().to(self.device))
+
     def training_step(self, batch: PlateBatch, batch_idx: int) -> Tensor:
         """The loss of a batch."""
         result = self.objective(self.guide, batch)

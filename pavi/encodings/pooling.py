@@ -1,0 +1,79 @@
+r"""Pooling the rows of a finer frame into the rows of a coarser one.
+
+.. math:: \bar h_g = \frac{\sum_{n \in g} \omega_n e^{a_n} h_n}{\sum_{n \in g} \omega_n e^{a_n}},
+    \qquad \Big(\log \sum_{n \in g} \omega_n e^{a_n},\ \log \sum_{n \in g} \omega_n\Big)
+
+A conjugate update does just this with measurements :math:`h_n` of precision :math:`e^{a_n}`: it
+needs their weighted mean and their total precision. Without learned precisions it is the mean and
+the log-count.
+
+:math:`\omega_n = w_n / w_g` is one over the probability that row `n` is in the batch if its group
+is. So the sums estimate those over all rows of the group without bias, and a group looks the
+same, its count included, whether a batch holds all its rows or some.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import final
+
+import torch
+from torch import Tensor
+
+from pavi.core import PlateBatch
+from pavi.core.alignment import Alignment
+from pavi.encodings.sweep import Sweep
+
+# The log-count of a group without any observed value is that of half an observation.
+EMPTY = 0.5
+
+
+@final
+@dataclass(frozen=True)
+class Groups:
+    """The rows of a finer frame grouped by those of a coarser one, in one batch.
+
+    Args:
+        alignment: From the coarser to the finer frame.
+        batch: The rows.
+        share: How many rows of its group each row stands for, `(*finer plates,)`.
+        sweep: Completes the sums, where groups have rows outside the batch.
+    """
+
+    alignment: Alignment
+    batch: PlateBatch
+    share: Tensor
+    sweep: Sweep | None = None
+
+    def spread(self, values: Tensor) -> Tensor:
+        """Give every row the values `(*coarser plates, size)` of its group."""
+        return self.alignment(values.unsqueeze(0), self.batch).squeeze(0)
+
+    @cached_property
+    def counts(self) -> Tensor:
+        """The number of rows of each group in the full data, `(*coarser plates, 1)`."""
+        return self._total(self.share.unsqueeze(-1)).clamp(min=EMPTY)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over each group of `(*finer plates, size)`."""
+        return self._total(self.share.unsqueeze(-1) * values) / self.counts
+
+    def weighted_mean(self, values: Tensor, log_precision: Tensor) -> tuple[Tensor, Tensor]:
+        """The precision-weighted mean, and the logarithm of the total precision.
+
+        Args:
+            values: `(*finer plates, heads, size)`.
+            log_precision: `(*finer plates, heads)`.
+        """
+        precision = self.share.unsqueeze(-1) * log_precision.exp()
+        heads = precision.shape[-1]
+        weighted = (precision.unsqueeze(-1) * values).flatten(-2)
+        total = self._total(torch.cat([precision, weighted], dim=-1))
+        norm = total[..., :heads].clamp(min=torch.finfo(total.dtype).tiny)
+        mean = total[..., heads:].unflatten(-1, (heads, -1)) / norm.unsqueeze(-1)
+        return mean.flatten(-2), norm.log()
+
+    def _total(self, values: Tensor) -> Tensor:
+        total = self.alignment.transposed(values.unsqueeze(0), self.batch).squeeze(0)
+        return total if self.sweep is None else self.sweep.total(total)

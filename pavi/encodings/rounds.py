@@ -1,0 +1,135 @@
+"""One round of messages, from the finest frames of a model to the coarsest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from pavi.encodings.frames import Frame
+from pavi.encodings.pooling import Groups
+from pavi.nn import SkipBlock
+
+Pair = tuple[int, int]
+# Learned precisions of rows differ by at most this much, in logarithms, from one.
+LOG_PRECISION_BOUND = 10.0
+
+
+@final
+class Round(nn.Module):
+    r"""Every row takes in its own data, what the rows below it pool, and messages from above.
+
+    The state of an observation is :math:`(\sum_u M_u h_u,\ \tanh(P x + \sum_u Q_u h_u))` for
+    its data `x` and the states :math:`h_u` of the rows above it: one part linear in them, so that
+    effects add and subtract exactly, one that is not. The state of any other row is a `SkipBlock`
+    of all that it took in.
+
+    Args:
+        frames: Of the model, finer before coarser.
+        inputs: Per frame, how many numbers its rows hold themselves.
+        width: The length of a state, other than of observations.
+        hidden: The width of hidden layers.
+        embedding: The number of learned features of an observation.
+        heads: The number of learned precisions in pooling states.
+        messages: Whether rows see the states above them, of the round before.
+
+    Attributes:
+        taken: Per frame, the length of what a row takes in.
+        widths: Per frame, the length of a state.
+    """
+
+    def __init__(
+        self,
+        frames: Sequence[Frame],
+        inputs: Sequence[int],
+        *,
+        width: int,
+        hidden: int,
+        embedding: int,
+        heads: int,
+        messages: bool,
+    ) -> None:
+        super().__init__()
+        self._frames, self._heads, self._messages = frames, heads, messages
+        leaf = [not frame.finer for frame in frames]
+        self.widths = [embedding * (1 + messages) if is_leaf else width for is_leaf in leaf]
+        self.taken = []
+        self.blocks, self.precisions = nn.ModuleDict(), nn.ModuleDict()
+        self.senders = nn.ModuleDict()
+        for number, frame in enumerate(frames):
+            size = inputs[number]
+            for below in frame.finer:
+                size += 1 + (inputs[below] if leaf[below] else heads) + self.widths[below]
+            for up in frame.coarser if messages else ():
+                sent = self.widths[number]
+                self.senders[f"{up}_{number}"] = nn.Linear(width, sent, bias=False)
+                size += 0 if leaf[number] else sent
+            self.taken.append(size)
+            if leaf[number]:
+                self.blocks[str(number)] = nn.Linear(size, embedding)
+                continue
+            self.blocks[str(number)] = SkipBlock(size, width, hidden=hidden)
+            precision = nn.Linear(width, heads)
+            nn.init.zeros_(precision.weight)
+            nn.init.zeros_(precision.bias)
+            self.precisions[str(number)] = precision
+
+    def forward(
+        self,
+        read: Sequence[Tensor],
+        statistics: Mapping[Pair, Tensor],
+        groups: Mapping[Pair, Groups],
+        before: Sequence[Tensor],
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """What every row takes in, and its state, per frame.
+
+        Args:
+            read: Per frame, the numbers its rows hold themselves.
+            statistics: Per pair of frames, what pooling gives in every round.
+            groups: Per pair of frames, the grouping of rows.
+            before: The states of the round before.
+        """
+        taken: list[Tensor] = []
+        states: list[Tensor] = []
+        for number, frame in enumerate(self._frames):
+            parts = [read[number]]
+            for below in frame.finer:
+                pair = below, number
+                parts += [statistics[pair], *self._pool(below, states[below], groups[pair])]
+            sent = [
+                groups[number, up].spread(self.senders[f"{up}_{number}"](before[up]))
+                for up in (frame.coarser if self._messages else ())
+            ]
+            block = self.blocks[str(number)]
+            if frame.finer:
+                taken.append(joined([*parts, *sent]))
+                states.append(block(taken[-1]))
+            else:
+                taken.append(parts[0])
+                states.append(self._observe(block(parts[0]), sent))
+        return taken, states
+
+    def _observe(self, data: Tensor, sent: Sequence[Tensor]) -> Tensor:
+        """The state of an observation."""
+        if not sent:
+            return data.tanh() / data.shape[-1]
+        total = sent[0]
+        for message in sent[1:]:
+            total = total + message
+        linear, inner = total.chunk(2, dim=-1)
+        return joined([linear, (data + inner).tanh() / data.shape[-1]])
+
+    def _pool(self, below: int, state: Tensor, grouped: Groups) -> list[Tensor]:
+        if not self._frames[below].finer:
+            return [grouped.mean(state)]
+        log_precision = self.precisions[str(below)](state) / LOG_PRECISION_BOUND
+        log_precision = LOG_PRECISION_BOUND * log_precision.tanh()
+        return list(grouped.weighted_mean(state.unflatten(-1, (self._heads, -1)), log_precision))
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Side by side along the last axis, the others broadcast."""
+    lead = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
+    return torch.cat([part.expand(*lead, part.shape[-1]) for part in parts], dim=-1)

@@ -1,0 +1,5 @@
+"""Networks that know nothing of models, plates or flows."""
+
+from pavi.nn.skip_block import SkipBlock
+
+__all__ = ["SkipBlock"]
