@@ -18,6 +18,11 @@ from experiments.problems.reference import Reference, load_reference
 from pavi.posterior import Summary
 
 PROBLEMS = {"chem97": chem97, "insteval": insteval}
+ENCODINGS = {
+    "free": pavi.FreeEncodings(),
+    "deep_set": pavi.DeepSetEncodings(),
+    "hybrid": pavi.HybridEncodings(),
+}
 STEPS = {"chem97": 1000, "insteval": 1500}
 
 
@@ -47,6 +52,7 @@ def main() -> None:
     parser.add_argument("problem", choices=sorted(PROBLEMS))
     parser.add_argument("--steps", type=int, help="of the fit")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--encodings", choices=sorted(ENCODINGS), default="free")
     parser.add_argument("--dependence", choices=["faithful", "parents"], default="faithful")
     arguments = parser.parse_args()
     problem = PROBLEMS[arguments.problem]
@@ -55,7 +61,12 @@ def main() -> None:
     start = time.perf_counter()
     steps = arguments.steps or STEPS[arguments.problem]
     posterior = pavi.fit(
-        model, data, steps=steps, seed=arguments.seed, dependence=arguments.dependence
+        model,
+        data,
+        encodings=ENCODINGS[arguments.encodings],
+        steps=steps,
+        seed=arguments.seed,
+        dependence=arguments.dependence,
     )
     seconds = time.perf_counter() - start
     elbo = posterior.elbo()

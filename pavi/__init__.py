@@ -2,11 +2,11 @@
 
 from pavi.core import Covariate, HierarchicalModel, Latent, Observed, Plate, PlateBatch
 from pavi.data import PlateData, PlateDataModule
-from pavi.encodings import DeepSetEncodings, FreeEncodings
+from pavi.encodings import DeepSetEncodings, FreeEncodings, HybridEncodings
 from pavi.fit import fit
 from pavi.flows import AffineFlow, MAFFlow, NSFFlow
 from pavi.guides import PlateAmortizedGuide
-from pavi.objectives import ReducedELBO
+from pavi.objectives import ReducedELBO, WarmUp
 from pavi.posterior import Posterior
 from pavi.training import Optimization, VariationalInference
 
@@ -18,6 +18,7 @@ __all__ = [
     "DeepSetEncodings",
     "FreeEncodings",
     "HierarchicalModel",
+    "HybridEncodings",
     "Latent",
     "MAFFlow",
     "NSFFlow",
@@ -31,5 +32,6 @@ __all__ = [
     "Posterior",
     "ReducedELBO",
     "VariationalInference",
+    "WarmUp",
     "fit",
 ]

@@ -14,7 +14,7 @@ from pavi.encodings import Encodings
 from pavi.flows import Flow
 from pavi.guides import PlateAmortizedGuide
 from pavi.guides.base import Guide
-from pavi.objectives import ReducedELBO
+from pavi.objectives import ReducedELBO, WarmUp
 from pavi.posterior import Posterior
 from pavi.training import (
     FitProgress,
@@ -38,6 +38,7 @@ def fit(
     dependence: str = "faithful",
     guide: Guide | None = None,
     objective: ReducedELBO | None = None,
+    warm_up: WarmUp | None = None,
     optimization: Optimization | None = None,
     batch: Mapping[str, int] | None = None,
     steps: int = 2000,
@@ -59,6 +60,7 @@ def fit(
         dependence: What a flow may see, `"faithful"` or `"parents"`.
         guide: A ready guide, in place of the four above.
         objective: The reduced ELBO of 8 draws with path gradients by default.
+        warm_up: What the first part of the run weighs otherwise; a cool start by default.
         optimization: Learning rates, schedule and clipping.
         batch: Rows to draw per plate and step, see `PlateSampler`. By default all data while they
             are small, otherwise rows of the largest plate that lies within no other.
@@ -87,7 +89,9 @@ def fit(
                 flows=flows,
                 dependence=dependence,
             ).to(data.like.dtype)
-    module = VariationalInference(guide, objective=objective, optimization=optimization)
+    module = VariationalInference(
+        guide, objective=objective, warm_up=warm_up, optimization=optimization
+    )
     if batch is None:
         batch = default_batch(data)
     stream = PlateDataModule(data, batch=batch, seed=seed)

@@ -38,6 +38,11 @@ class Encoder(nn.Module, ABC):
     def tables(self) -> list[nn.Parameter]:
         """Parameters with one row per ground variable, which are optimised row by row."""
 
+    @property
+    def tables_from(self) -> float:
+        """The part of a run, from 0 to 1, that passes before the tables are trained."""
+        return 0.0
+
 
 class Encodings(ABC):
     """A choice of encodings, before the cardinalities are known; a frozen dataclass."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
 from pavi.core import HierarchicalModel
 from pavi.encodings.base import Encodings
-from pavi.encodings.frames import frames_of
+from pavi.encodings.frames import frames_of, without_data
 from pavi.encodings.message_passing import MessagePassingEncoder
 
 
@@ -50,10 +50,27 @@ class DeepSetEncodings(Encodings):
     def build(
         self, model: HierarchicalModel, cardinalities: Mapping[str, int]
     ) -> MessagePassingEncoder:
-        """See `Encodings.build`."""
-        crossed = any(len(frame.coarser) > 1 for frame in frames_of(model))
+        """See `Encodings.build`.
+
+        Raises:
+            ValueError: If no observation lies on or below the plates of a latent site.
+        """
+        if missing := without_data(model):
+            raise ValueError(
+                f"latent site {missing[0]!r} on plates {model.sites[missing[0]].plates} has no "
+                "observations on or below its plates, so its encodings cannot be computed from "
+                "data; use HybridEncodings, which adds free rows, or FreeEncodings."
+            )
+        return self.partial(model, model.latents)
+
+    def partial(
+        self, model: HierarchicalModel, latents: Sequence[str]
+    ) -> MessagePassingEncoder:
+        """The encoder of some of the latent sites."""
+        crossed = any(len(frame.coarser) > 1 for frame in frames_of(model, latents))
         return MessagePassingEncoder(
             model,
+            latents,
             dim=self.dim,
             width=self.width,
             hidden=self.hidden,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -30,29 +31,26 @@ class Frame:
     finer: tuple[int, ...]
 
 
-def frames_of(model: HierarchicalModel) -> tuple[Frame, ...]:
-    """The frames of all latent and observed sites on plates, finer before coarser.
+def without_data(model: HierarchicalModel) -> tuple[str, ...]:
+    """The latent sites on plates that no observation lies on or below."""
+    data = [model.plates.closure(model.sites[name].plates) for name in model.observed]
+    return tuple(
+        name
+        for name in model.latents
+        if model.sites[name].plates
+        and not any(set(model.sites[name].plates) <= below for below in data)
+    )
 
-    Raises:
-        ValueError: If no observation lies on or below the plates of a latent site.
-    """
+
+def frames_of(model: HierarchicalModel, latents: Sequence[str]) -> tuple[Frame, ...]:
+    """The frames of these latent sites and of all observed ones, finer before coarser."""
     graph, sites = model.plates, model.sites
     named: dict[frozenset[str], tuple[str, ...]] = {}
-    for name in (*model.latents, *model.observed):
+    for name in (*latents, *model.observed):
         if sites[name].plates:
             named.setdefault(frozenset(sites[name].plates), sites[name].plates)
     reach = {key: graph.closure(plates) for key, plates in named.items()}
     order = sorted(named, key=lambda key: (-len(reach[key]), -len(key)))
-    data = [graph.closure(sites[name].plates) for name in model.observed]
-    for name in model.latents:
-        plates = set(sites[name].plates)
-        if plates and not any(plates <= below for below in data):
-            raise ValueError(
-                f"latent site {name!r} on plates {sorted(plates)} has no observations on or "
-                "below its plates, so its encodings cannot be computed from data; use "
-                "FreeEncodings, or HybridEncodings with free rows."
-            )
-
     def above(key: frozenset[str]) -> list[frozenset[str]]:
         return [other for other in order if other != key and other <= reach[key]]
 
@@ -67,7 +65,7 @@ def frames_of(model: HierarchicalModel) -> tuple[Frame, ...]:
     return tuple(
         Frame(
             plates=named[key],
-            latents=tuple(n for n in model.latents if set(sites[n].plates) == key),
+            latents=tuple(n for n in latents if set(sites[n].plates) == key),
             observed=tuple(n for n in model.observed if set(sites[n].plates) == key),
             covariates=tuple(n for n in model.covariates if set(sites[n].plates) <= reach[key]),
             coarser=direct[number],

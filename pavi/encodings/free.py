@@ -36,26 +36,32 @@ class FreeEncodings(Encodings):
 
     def build(self, model: HierarchicalModel, cardinalities: Mapping[str, int]) -> FreeEncoder:
         """See `Encodings.build`."""
-        return FreeEncoder(model, cardinalities, dim=self.dim)
+        return FreeEncoder(model, model.latents, cardinalities, dim=self.dim)
 
 
 @final
 class FreeEncoder(Encoder):
-    """One table per latent site, one row per ground variable.
+    """One table per site, one row per ground variable.
 
     A look-up of part of a table has a row-sparse gradient, so a step costs what its rows cost.
 
     Args:
         model: The template.
+        latents: The latent sites to encode.
         cardinalities: The number of rows of each plate.
         dim: The length of an encoding.
     """
 
     def __init__(
-        self, model: HierarchicalModel, cardinalities: Mapping[str, int], *, dim: int
+        self,
+        model: HierarchicalModel,
+        latents: Sequence[str],
+        cardinalities: Mapping[str, int],
+        *,
+        dim: int,
     ) -> None:
         super().__init__()
-        self._plates = {name: model.sites[name].plates for name in model.latents}
+        self._plates = {name: model.sites[name].plates for name in latents}
         self._sizes = dict(cardinalities)
         self._tables = nn.ParameterDict()
         for name, plates in self._plates.items():
@@ -71,7 +77,7 @@ class FreeEncoder(Encoder):
             for axis, plate in enumerate(model.sites[name].plates)
         }
         dim = next(iter(encodings.values())).shape[-1]
-        encoder = cls(model, sizes, dim=0)
+        encoder = cls(model, model.latents, sizes, dim=0)
         for name, value in encodings.items():
             table = value.detach().reshape(-1, dim)
             encoder._tables[name] = nn.Parameter(table, requires_grad=False)

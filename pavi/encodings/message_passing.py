@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -36,6 +36,7 @@ class MessagePassingEncoder(Encoder):
 
     Args:
         model: The template.
+        latents: The latent sites to encode, each with data on or below its plates.
         dim: The length of an encoding.
         width: The length of a state.
         hidden: The width of hidden layers.
@@ -47,6 +48,7 @@ class MessagePassingEncoder(Encoder):
     def __init__(
         self,
         model: HierarchicalModel,
+        latents: Sequence[str],
         *,
         dim: int,
         width: int,
@@ -56,7 +58,7 @@ class MessagePassingEncoder(Encoder):
         rounds: int,
     ) -> None:
         super().__init__()
-        self._frames = frames_of(model)
+        self._frames = frames_of(model, latents)
         self._pairs = [(i, up) for i, frame in enumerate(self._frames) for up in frame.coarser]
         self._leaf = [not frame.finer for frame in self._frames]
         self._alignments = {
@@ -91,7 +93,7 @@ class MessagePassingEncoder(Encoder):
         self.free = nn.ParameterDict()
         self.heads = nn.ModuleDict()
         self._sites: dict[str, tuple[int, Alignment]] = {}
-        for name in model.latents:
+        for name in latents:
             plates = model.sites[name].plates
             if not plates:
                 self.free[name] = nn.Parameter(torch.zeros(dim))

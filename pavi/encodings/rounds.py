@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from pavi.encodings.frames import Frame
 from pavi.encodings.pooling import Groups
-from pavi.nn import SkipBlock
+from pavi.nn import SkipBlock, even
 
 Pair = tuple[int, int]
+# Learned features of observations start small beside the means and products of the data.
+FEATURE_SCALE = 0.1
 # Learned precisions of rows differ by at most this much, in logarithms, from one.
 LOG_PRECISION_BOUND = 10.0
 
@@ -21,7 +23,7 @@ LOG_PRECISION_BOUND = 10.0
 class Round(nn.Module):
     r"""Every row takes in its own data, what the rows below it pool, and messages from above.
 
-    The state of an observation is :math:`(\sum_u M_u h_u,\ \tanh(P x + \sum_u Q_u h_u))` for
+    The state of an observation is :math:`(\sum_u M_u h_u,\ \varphi(P x + \sum_u Q_u h_u))` for
     its data `x` and the states :math:`h_u` of the rows above it: one part linear in them, so that
     effects add and subtract exactly, one that is not. The state of any other row is a `SkipBlock`
     of all that it took in.
@@ -113,13 +115,14 @@ class Round(nn.Module):
 
     def _observe(self, data: Tensor, sent: Sequence[Tensor]) -> Tensor:
         """The state of an observation."""
+        scale = FEATURE_SCALE / data.shape[-1]
         if not sent:
-            return data.tanh() / data.shape[-1]
+            return scale * even(data)
         total = sent[0]
         for message in sent[1:]:
             total = total + message
         linear, inner = total.chunk(2, dim=-1)
-        return joined([linear, (data + inner).tanh() / data.shape[-1]])
+        return joined([linear, scale * even(data + inner)])
 
     def _pool(self, below: int, state: Tensor, grouped: Groups) -> list[Tensor]:
         if not self._frames[below].finer:

@@ -55,6 +55,7 @@ class Guide(nn.Module, ABC):
         draws: int,
         path: bool = False,
         antithetic: bool = False,
+        noise: float = 1.0,
         given: Draws | None = None,
         sites: Sequence[str] | None = None,
     ) -> Draws:
@@ -65,6 +66,7 @@ class Guide(nn.Module, ABC):
             draws: The number of joint draws.
             path: Whether `log_q` holds its parameters fixed, which leaves the path gradient.
             antithetic: Whether the noise of the second half of the draws mirrors the first.
+            noise: The standard deviation of the noise; other than one only to warm up.
             given: Sites already drawn, with the same draws, for exactly the rows of the batch.
             sites: The sites to draw, with those they depend on; all latent sites by default.
         """
@@ -76,6 +78,11 @@ class Guide(nn.Module, ABC):
     @abstractmethod
     def tables(self) -> list[nn.Parameter]:
         """Parameters with one row per ground variable, which are optimised row by row."""
+
+    @property
+    def tables_from(self) -> float:
+        """The part of a run, from 0 to 1, that passes before the tables are trained."""
+        return 0.0
 
     @abstractmethod
     def config(self) -> Mapping[str, object]:

@@ -113,6 +113,7 @@ class PlateAmortizedGuide(Guide):
         draws: int,
         path: bool = False,
         antithetic: bool = False,
+        noise: float = 1.0,
         given: Draws | None = None,
         sites: Sequence[str] | None = None,
     ) -> Draws:
@@ -136,17 +137,19 @@ class PlateAmortizedGuide(Guide):
                     name, prior, transform, encodings[name], result.features, batch
                 )
                 shape = (*batch.shape(self.model.sites[name].plates), prod(event))
-                noise = _noise(draws, shape, batch.like, generator, antithetic=antithetic)
+                base = _noise(draws, shape, batch.like, generator, antithetic=antithetic)
+                if noise != 1.0:
+                    base = noise * base
                 flow = self.flows[name]
                 assert isinstance(flow, ConditionalFlow)
-                flat, log_det = flow(noise, context)
-                result.features[name] = self._feature(name, noise, flat)
+                flat, log_det = flow(base, context)
+                result.features[name] = self._feature(name, base, flat)
                 if path:
                     fixed = context.detached(self._features(name, fixed_features, batch))
                     with _frozen(flow):
-                        noise, log_det = flow.inverse(flat, fixed)
-                    fixed_features[name] = self._feature(name, noise, flat)
-                log_q = standard_normal_log_prob(noise) - log_det
+                        base, log_det = flow.inverse(flat, fixed)
+                    fixed_features[name] = self._feature(name, base, flat)
+                log_q = standard_normal_log_prob(base) - log_det
                 value = flat.reshape(*flat.shape[:-1], *event)
                 if transform is not None:
                     constrained = transform(value)
@@ -185,12 +188,19 @@ class PlateAmortizedGuide(Guide):
         """See `Guide`."""
         return self.encoder.tables()
 
+    @property
+    def tables_from(self) -> float:
+        """See `Guide`."""
+        return self.encoder.tables_from
+
     def config(self) -> Mapping[str, object]:
         """See `Guide`."""
 
-        def plain(choice: Encodings | Flow) -> dict[str, object]:
-            assert dataclasses.is_dataclass(choice)
-            return {"kind": type(choice).__name__, **dataclasses.asdict(choice)}
+        def plain(choice: object) -> object:
+            if not dataclasses.is_dataclass(choice):
+                return choice
+            fields = {f.name: plain(getattr(choice, f.name)) for f in dataclasses.fields(choice)}
+            return {"kind": type(choice).__name__, **fields}
 
         return {
             "encodings": plain(self._encodings),

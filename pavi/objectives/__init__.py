@@ -1,5 +1,16 @@
-"""Objectives: what a step of training minimises."""
+"""What a step optimises."""
 
 from pavi.objectives.reduced_elbo import ELBOTerms, ReducedELBO
+from pavi.objectives.warm_up import MAP, Annealed, CoolStart, Emphasis, Phase, Unregularised, WarmUp
 
-__all__ = ["ELBOTerms", "ReducedELBO"]
+__all__ = [
+    "MAP",
+    "Annealed",
+    "CoolStart",
+    "ELBOTerms",
+    "Emphasis",
+    "Phase",
+    "ReducedELBO",
+    "Unregularised",
+    "WarmUp",
+]

@@ -28,6 +28,7 @@ from torch import Tensor
 from pavi.core import PlateBatch
 from pavi.core.distributions import unvalidated
 from pavi.guides.base import Guide
+from pavi.objectives.warm_up import ELBO, Emphasis
 
 
 class Gradient(StrEnum):
@@ -77,15 +78,25 @@ class ReducedELBO:
             choices = [str(choice) for choice in Gradient]
             raise ValueError(f"gradient must be one of {choices}, got {self.gradient!r}.")
 
-    def __call__(self, guide: Guide, batch: PlateBatch) -> ELBOTerms:
-        """Estimate the ELBO of the full model from a batch."""
+    def __call__(
+        self, guide: Guide, batch: PlateBatch, *, emphasis: Emphasis = ELBO
+    ) -> ELBOTerms:
+        """Estimate the ELBO of the full model from a batch.
+
+        Args:
+            guide: The guide, with its model.
+            batch: The rows that take part.
+            emphasis: What counts how much, during a warm-up.
+        """
         model = guide.model
         path = self.gradient == Gradient.PATH
-        drawn = guide(batch, draws=self.draws, path=path, antithetic=True)
-        terms = {
-            name: weighted(drawn.log_p[name] - drawn.log_q[name], model.sites[name].plates, batch)
-            for name in drawn.values
-        }
+        drawn = guide(batch, draws=self.draws, path=path, antithetic=True, noise=emphasis.noise)
+        terms = {}
+        for name in drawn.values:
+            log_p, log_q = drawn.log_p[name], drawn.log_q[name]
+            if emphasis is not ELBO:
+                log_p, log_q = emphasis.prior * log_p, emphasis.entropy * log_q
+            terms[name] = weighted(log_p - log_q, model.sites[name].plates, batch)
         with unvalidated():
             for name in model.observed:
                 factor = model.log_factor(name, drawn.values, batch, draws=self.draws)

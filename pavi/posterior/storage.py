@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from pavi.core import HierarchicalModel
 from pavi.data import PlateData
-from pavi.encodings import DeepSetEncodings, FreeEncodings
+from pavi.encodings import DeepSetEncodings, FreeEncodings, HybridEncodings
 from pavi.flows import AffineFlow, MAFFlow, NSFFlow
 from pavi.guides.base import Guide
 from pavi.guides.plate_amortized import PlateAmortizedGuide
@@ -29,8 +29,17 @@ CARD, WEIGHTS, LINKS = "posterior.json", "weights.safetensors", "links.safetenso
 ENCODINGS = "encodings.safetensors"
 # What a saved guide may be built of, by name.
 CHOICES: dict[str, Callable[..., Any]] = {
-    choice.__name__: choice for choice in (FreeEncodings, DeepSetEncodings, AffineFlow, MAFFlow, NSFFlow)
+    choice.__name__: choice
+    for choice in (
+        FreeEncodings,
+        DeepSetEncodings,
+        HybridEncodings,
+        AffineFlow,
+        MAFFlow,
+        NSFFlow,
+    )
 }
+
 
 
 @final
@@ -133,9 +142,13 @@ def read_posterior(
 
 
 def _choice(plain: Mapping[str, Any]) -> Any:
-    arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
-    kind = str(arguments.pop("kind"))
-    return CHOICES[kind](**arguments)
+    def read(value: Any) -> Any:
+        if isinstance(value, list):
+            return tuple(value)
+        return _choice(value) if isinstance(value, dict) else value
+
+    arguments = {key: read(value) for key, value in plain.items() if key != "kind"}
+    return CHOICES[str(plain["kind"])](**arguments)
 
 
 def _without_values(

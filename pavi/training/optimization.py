@@ -56,12 +56,22 @@ class Optimization:
         weights = [p for p in guide.parameters() if id(p) not in rows]
         return RowAdam(weights, tables, lr=self.learning_rate, table_lr=self.table_rate)
 
-    def scheduler(self, optimizer: RowAdam, steps: int) -> LambdaLR:
-        """The learning rate of every step of a run of `steps`."""
+    def scheduler(self, optimizer: RowAdam, steps: int, *, tables_from: float = 0.0) -> LambdaLR:
+        """The learning rate of every step of a run of `steps`.
 
-        def factor(step: int) -> float:
+        Args:
+            optimizer: The optimiser.
+            steps: The number of steps of the run.
+            tables_from: The part of the run that passes before the tables move.
+        """
+
+        def weights(step: int) -> float:
             if self.schedule == Schedule.CONSTANT:
                 return 1.0
             return 0.5 * (1 + math.cos(math.pi * min(step / steps, 1.0)))
 
-        return LambdaLR(optimizer, factor)
+        def tables(step: int) -> float:
+            return weights(step) if step >= tables_from * steps else 0.0
+
+        factors = [tables if group["rows"] else weights for group in optimizer.param_groups]
+        return LambdaLR(optimizer, factors)

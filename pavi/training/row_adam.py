@@ -71,6 +71,8 @@ class RowAdam(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
+            if group["lr"] == 0:  # neither moves nor remembers
+                continue
             active = [p for p in group["params"] if p.grad is not None]
             if group["rows"]:
                 for table in active:

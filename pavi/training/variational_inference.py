@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, final
 
 import pytorch_lightning as pl
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from pavi.core import PlateBatch
 from pavi.guides.base import Guide
-from pavi.objectives import ELBOTerms, ReducedELBO
+from pavi.objectives import ELBOTerms, ReducedELBO, WarmUp
 from pavi.training.clipping import clip_gradients
 from pavi.training.exchange import average_gradients, leave_out
 from pavi.training.optimization import Optimization
@@ -29,6 +28,7 @@ class VariationalInference(pl.LightningModule):
     Args:
         guide: The variational family, with its model.
         objective: What a step minimises; the reduced ELBO by default.
+        warm_up: What the first part of the run weighs otherwise; a cool start by default.
         optimization: Learning rates, schedule and clipping.
 
     Raises:
@@ -42,12 +42,14 @@ class VariationalInference(pl.LightningModule):
         self,
         guide: Guide,
         *,
-        objective: Callable[[Guide, PlateBatch], ELBOTerms] | None = None,
+        objective: ReducedELBO | None = None,
+        warm_up: WarmUp | None = None,
         optimization: Optimization | None = None,
     ) -> None:
         super().__init__()
         self.guide = guide
         self.objective = objective or ReducedELBO()
+        self.warm_up = warm_up or WarmUp()
         self.optimization = optimization or Optimization()
         leave_out(self, guide.tables())
 
@@ -59,7 +61,9 @@ class VariationalInference(pl.LightningModule):
 
     def training_step(self, batch: PlateBatch, batch_idx: int) -> Tensor:
         """The loss of a batch."""
-        result = self.objective(self.guide, batch)
+        progress = self.global_step / self.trainer.estimated_stepping_batches
+        emphasis = self.warm_up.emphasis(progress)
+        result = self.objective(self.guide, batch, emphasis=emphasis)
         if not torch.isfinite(result.loss):
             raise NonFiniteLossError(self._blame(result))
         if self._logs_this_step():
@@ -73,7 +77,9 @@ class VariationalInference(pl.LightningModule):
         """Row-wise Adam and its schedule."""
         optimizer = self.optimization.optimizer(self.guide)
         steps = int(self.trainer.estimated_stepping_batches)
-        scheduler = self.optimization.scheduler(optimizer, steps)
+        scheduler = self.optimization.scheduler(
+            optimizer, steps, tables_from=self.guide.tables_from
+        )
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
