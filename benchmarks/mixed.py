@@ -23,7 +23,7 @@ ENCODINGS = {
     "deep_set": pavi.DeepSetEncodings(),
     "hybrid": pavi.HybridEncodings(),
 }
-STEPS = {"chem97": 1000, "insteval": 1500}
+STEPS = {"chem97": 700, "insteval": 700}
 
 
 def compare(summary: Summary, reference: Reference) -> dict[str, object]:

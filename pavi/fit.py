@@ -90,7 +90,10 @@ def fit(
                 dependence=dependence,
             ).to(data.like.dtype)
     module = VariationalInference(
-        guide, objective=objective, warm_up=warm_up, optimization=optimization
+        guide,
+        objective=objective,
+        warm_up=warm_up,
+        optimization=optimization,
     )
     if batch is None:
         batch = default_batch(data)

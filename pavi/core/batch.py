@@ -39,8 +39,8 @@ class PlateBatch:
         Horvitz and Thompson (1952), A generalization of sampling without replacement.
     """
 
-    rows: Mapping[str, Int[Tensor, " rows"]]
-    weights: Mapping[str, Float[Tensor, " rows"]]
+    rows: Mapping[str, Int[Tensor, " _"]]
+    weights: Mapping[str, Float[Tensor, " _"]]
     links: Links
     values: Mapping[str, Tensor]
     present: Mapping[str, Tensor] = field(default_factory=dict)

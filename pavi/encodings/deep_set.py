@@ -63,9 +63,7 @@ class DeepSetEncodings(Encodings):
             )
         return self.partial(model, model.latents)
 
-    def partial(
-        self, model: HierarchicalModel, latents: Sequence[str]
-    ) -> MessagePassingEncoder:
+    def partial(self, model: HierarchicalModel, latents: Sequence[str]) -> MessagePassingEncoder:
         """The encoder of some of the latent sites."""
         crossed = any(len(frame.coarser) > 1 for frame in frames_of(model, latents))
         return MessagePassingEncoder(

@@ -48,9 +48,11 @@ def frames_of(model: HierarchicalModel, latents: Sequence[str]) -> tuple[Frame, 
     named: dict[frozenset[str], tuple[str, ...]] = {}
     for name in (*latents, *model.observed):
         if sites[name].plates:
-            named.setdefault(frozenset(sites[name].plates), sites[name].plates)
+            plates = tuple(sites[name].plates)
+            named.setdefault(frozenset(plates), plates)
     reach = {key: graph.closure(plates) for key, plates in named.items()}
     order = sorted(named, key=lambda key: (-len(reach[key]), -len(key)))
+
     def above(key: frozenset[str]) -> list[frozenset[str]]:
         return [other for other in order if other != key and other <= reach[key]]
 

@@ -101,6 +101,10 @@ class FreeEncoder(Encoder):
         """See `Encoder`."""
         return [self._tables[name] for name, plates in self._plates.items() if plates]
 
+    def networks(self) -> list[nn.Parameter]:
+        """See `Encoder`."""
+        return []
+
     def _look_up(self, name: str, plates: Sequence[str], batch: PlateBatch) -> Tensor:
         table = self._tables[name]
         shape = batch.shape(plates)

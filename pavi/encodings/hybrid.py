@@ -86,6 +86,10 @@ class HybridEncoder(Encoder):
         """See `Encoder`."""
         return self.residual.tables()
 
+    def networks(self) -> list[nn.Parameter]:
+        """See `Encoder`."""
+        return self.computed.networks()
+
     @property
     def tables_from(self) -> float:
         """See `Encoder`."""

@@ -18,10 +18,9 @@ ALL_PRODUCTS = 6
 
 @final
 class FrameInputs(nn.Module):
-    r"""The numbers of every row of a frame: observed values and covariates, :math:`z`, and their
-    products :math:`z_i z_j`.
+    r"""The numbers of every row of a frame: its data :math:`z`, and their products.
 
-    The mean of these over the rows of a group is what a linear model with Gaussian errors needs
+    Data are observed values and covariates; products are :math:`z_i z_j`. The mean of these over the rows of a group is what a linear model with Gaussian errors needs
     to know of the group. Means and widths, which standardise `z`, are set from data.
 
     Args:
@@ -83,7 +82,7 @@ class FrameInputs(nn.Module):
         if not parts:
             return batch.like.new_zeros(*shape, 0)
         z = torch.cat([part.expand(*shape, part.shape[-1]) for part in parts], dim=-1)
-        products = z[..., self._left] * z[..., self._right]
+        products = z[..., self.get_buffer("_left")] * z[..., self.get_buffer("_right")]
         return torch.cat([z, products, *flags], dim=-1)
 
     def counted(self, batch: PlateBatch) -> Tensor | None:
@@ -105,7 +104,7 @@ class FrameInputs(nn.Module):
 
 
 def center_and_width(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each column of `(rows, columns)`; one where it is constant."""
+    """Mean and standard deviation of each column of `(rows, columns)`; one for a constant."""
     width, center = torch.std_mean(rows.double(), dim=0, correction=0)
     constant = width <= 1e-6 * center.abs().clamp(min=1e-6)
     return center, torch.where(constant, torch.ones_like(width), width)

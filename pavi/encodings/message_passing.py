@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pavi.core import HierarchicalModel, PlateBatch
 from pavi.core.alignment import Alignment
 from pavi.encodings.base import Encoder
-from pavi.encodings.frames import Frame, frames_of
+from pavi.encodings.frames import frames_of
 from pavi.encodings.inputs import FrameInputs, center_and_width
 from pavi.encodings.pooling import Groups
 from pavi.encodings.rounds import Pair, Round, joined
@@ -144,6 +144,10 @@ class MessagePassingEncoder(Encoder):
     def tables(self) -> list[nn.Parameter]:
         """See `Encoder`."""
         return []
+
+    def networks(self) -> list[nn.Parameter]:
+        """See `Encoder`."""
+        return [*self.rounds.parameters(), *self.heads.parameters()]
 
     def _statistics(self, pair: Pair, read: Sequence[Tensor], grouped: Groups) -> Tensor:
         """What pooling gives in every round: the log-count, and the mean of data."""

@@ -79,6 +79,10 @@ class Guide(nn.Module, ABC):
     def tables(self) -> list[nn.Parameter]:
         """Parameters with one row per ground variable, which are optimised row by row."""
 
+    @abstractmethod
+    def networks(self) -> list[nn.Parameter]:
+        """Parameters of networks that compute encodings."""
+
     @property
     def tables_from(self) -> float:
         """The part of a run, from 0 to 1, that passes before the tables are trained."""

@@ -188,6 +188,10 @@ class PlateAmortizedGuide(Guide):
         """See `Guide`."""
         return self.encoder.tables()
 
+    def networks(self) -> list[nn.Parameter]:
+        """See `Guide`."""
+        return self.encoder.networks()
+
     @property
     def tables_from(self) -> float:
         """See `Guide`."""

@@ -1,7 +1,15 @@
 """What a step optimises."""
 
 from pavi.objectives.reduced_elbo import ELBOTerms, ReducedELBO
-from pavi.objectives.warm_up import MAP, Annealed, CoolStart, Emphasis, Phase, Unregularised, WarmUp
+from pavi.objectives.warm_up import (
+    MAP,
+    Annealed,
+    CoolStart,
+    Emphasis,
+    Phase,
+    Unregularised,
+    WarmUp,
+)
 
 __all__ = [
     "MAP",

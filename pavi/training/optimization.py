@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import final
@@ -10,6 +11,7 @@ from typing import final
 from torch.optim.lr_scheduler import LambdaLR
 
 from pavi.guides.base import Guide
+from pavi.training.clipping import GradientClipping
 from pavi.training.row_adam import RowAdam
 
 
@@ -26,10 +28,13 @@ class Optimization:
     """Row-wise Adam with a schedule of the learning rate and clipping.
 
     Args:
-        learning_rate: Of the weights that rows share.
+        learning_rate: Of the weights of flows and the encodings of sites without plates.
         table_rate: Of the encoding tables; the same if None.
+        network_rate: Of the networks that compute encodings; a third of it if None. A step moves
+            every weight alike, and an encoding is a sum of dozens of terms.
         schedule: `"cosine"`, down to zero at the last step, or `"constant"`.
-        clip_norm: The largest norm of a step's gradient; no clipping if None.
+        clip_norm: The largest norm of a step's gradient; any if None.
+        clip_spikes: How many times the recent norm a step's gradient may have; any if None.
 
     Raises:
         ValueError: If a rate or the norm is not positive or the schedule unknown.
@@ -37,11 +42,14 @@ class Optimization:
 
     learning_rate: float = 0.03
     table_rate: float | None = None
+    network_rate: float | None = None
     schedule: str = "cosine"
     clip_norm: float | None = None
+    clip_spikes: float | None = 1.2
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "table_rate", "clip_norm"):
+        numbers = ("learning_rate", "table_rate", "network_rate", "clip_norm", "clip_spikes")
+        for name in numbers:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ValueError(f"{name} must be positive and finite, got {value}.")
@@ -51,10 +59,18 @@ class Optimization:
 
     def optimizer(self, guide: Guide) -> RowAdam:
         """The optimiser of a guide's parameters."""
-        tables = guide.tables()
-        rows = {id(table) for table in tables}
-        weights = [p for p in guide.parameters() if id(p) not in rows]
-        return RowAdam(weights, tables, lr=self.learning_rate, table_lr=self.table_rate)
+        tables, networks = guide.tables(), guide.networks()
+        apart = {id(parameter) for parameter in (*tables, *networks)}
+        weights = [p for p in guide.parameters() if id(p) not in apart]
+        rate = self.learning_rate
+        return RowAdam(
+            [(weights, rate), (networks, self.network_rate or rate / 3)],
+            [(tables, self.table_rate or rate)],
+        )
+
+    def clipping(self) -> GradientClipping:
+        """What clips the gradients of a run."""
+        return GradientClipping(spike=self.clip_spikes, max_norm=self.clip_norm)
 
     def scheduler(self, optimizer: RowAdam, steps: int, *, tables_from: float = 0.0) -> LambdaLR:
         """The learning rate of every step of a run of `steps`.
@@ -73,5 +89,7 @@ class Optimization:
         def tables(step: int) -> float:
             return weights(step) if step >= tables_from * steps else 0.0
 
-        factors = [tables if group["rows"] else weights for group in optimizer.param_groups]
-        return LambdaLR(optimizer, factors)
+        factors: list[Callable[[int], float]] = [
+            tables if group["rows"] else weights for group in optimizer.param_groups
+        ]
+        return LambdaLR(optimizer, factors)  # type: ignore[arg-type]

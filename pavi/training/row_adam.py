@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.adam import adam
 
+# Parameters and their learning rate.
+Group = tuple[Iterable[nn.Parameter], float]
+
 
 @final
 class RowAdam(Optimizer):
@@ -27,10 +30,8 @@ class RowAdam(Optimizer):
             {\sqrt{v_n / (1 - \beta_2^{t_n})} + \varepsilon}
 
     Args:
-        weights: Shared weights.
-        tables: Parameters with one row per ground variable, `(rows, ...)`.
-        lr: The learning rate of the weights.
-        table_lr: That of the tables; the same by default.
+        weights: Shared weights, in groups with a learning rate each.
+        tables: Parameters with one row per ground variable, `(rows, ...)`, likewise.
         betas: The decay of the two moments. The second forgets as fast as the first: while a fit
             travels from the prior to the posterior its gradients shrink by orders of magnitude,
             and a row that is updated a hundred times cannot wait a hundred updates for the old
@@ -46,21 +47,19 @@ class RowAdam(Optimizer):
 
     def __init__(
         self,
-        weights: Iterable[nn.Parameter],
-        tables: Iterable[nn.Parameter] = (),
+        weights: Iterable[Group],
+        tables: Iterable[Group] = (),
         *,
-        lr: float,
-        table_lr: float | None = None,
         betas: tuple[float, float] = (0.9, 0.9),
         eps: float = 1e-8,
     ) -> None:
         groups: list[dict[str, Any]] = []
-        rates = (lr, lr if table_lr is None else table_lr)
-        for parameters, rate, rows in zip((weights, tables), rates, (False, True), strict=True):
-            if rate <= 0:
-                raise ValueError(f"a learning rate must be positive, got {rate}.")
-            if listed := list(parameters):
-                groups.append({"params": listed, "lr": rate, "rows": rows})
+        for given, rows in ((weights, False), (tables, True)):
+            for parameters, rate in given:
+                if rate <= 0:
+                    raise ValueError(f"a learning rate must be positive, got {rate}.")
+                if listed := list(parameters):
+                    groups.append({"params": listed, "lr": rate, "rows": rows})
         super().__init__(groups, {"betas": betas, "eps": eps})
 
     @torch.no_grad()

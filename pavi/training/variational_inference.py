@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import final
 
 import pytorch_lightning as pl
 import torch
@@ -12,13 +12,12 @@ from torch import Tensor
 from pavi.core import PlateBatch
 from pavi.guides.base import Guide
 from pavi.objectives import ELBOTerms, ReducedELBO, WarmUp
-from pavi.training.clipping import clip_gradients
 from pavi.training.exchange import average_gradients, leave_out
 from pavi.training.optimization import Optimization
 
 
 class NonFiniteLossError(RuntimeError):
-    """The loss is NaN or infinite."""
+    """The loss or its gradient is NaN or infinite."""
 
 
 @final
@@ -32,7 +31,8 @@ class VariationalInference(pl.LightningModule):
         optimization: Learning rates, schedule and clipping.
 
     Raises:
-        NonFiniteLossError: In a step whose loss is not finite, with the step and the sites.
+        NonFiniteLossError: In a step whose loss or gradient is not finite, with the step and the
+            sites; such a step changes nothing.
 
     Example:
         `pl.Trainer(max_steps=2000).fit(VariationalInference(guide), PlateDataModule(data))`
@@ -51,6 +51,7 @@ class VariationalInference(pl.LightningModule):
         self.objective = objective or ReducedELBO()
         self.warm_up = warm_up or WarmUp()
         self.optimization = optimization or Optimization()
+        self.clipping = self.optimization.clipping()
         leave_out(self, guide.tables())
 
     def on_fit_start(self) -> None:
@@ -61,7 +62,7 @@ class VariationalInference(pl.LightningModule):
 
     def training_step(self, batch: PlateBatch, batch_idx: int) -> Tensor:
         """The loss of a batch."""
-        progress = self.global_step / self.trainer.estimated_stepping_batches
+        progress = self.global_step / self.trainer.max_steps
         emphasis = self.warm_up.emphasis(progress)
         result = self.objective(self.guide, batch, emphasis=emphasis)
         if not torch.isfinite(result.loss):
@@ -76,7 +77,11 @@ class VariationalInference(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Row-wise Adam and its schedule."""
         optimizer = self.optimization.optimizer(self.guide)
-        steps = int(self.trainer.estimated_stepping_batches)
+        steps = self.trainer.max_steps
+        if steps < 1:
+            raise ValueError(
+                "plate-batches never end: give the run a length, Trainer(max_steps=2000)."
+            )
         scheduler = self.optimization.scheduler(
             optimizer, steps, tables_from=self.guide.tables_from
         )
@@ -90,12 +95,29 @@ class VariationalInference(pl.LightningModule):
         if self.trainer.world_size > 1:
             average_gradients(self.guide.tables())
 
-    def configure_gradient_clipping(self, *arguments: Any, **named: Any) -> None:
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
         """Clip dense and sparse gradients together; Lightning's own refuses the sparse."""
-        if self.optimization.clip_norm is not None:
-            norm = clip_gradients(self.guide.parameters(), self.optimization.clip_norm)
-            if self._logs_this_step():
-                self.log("grad_norm", norm, batch_size=1)
+        if gradient_clip_val is not None:
+            raise ValueError(
+                f"Trainer(gradient_clip_val={gradient_clip_val}) cannot clip row-sparse "
+                f"gradients; use Optimization(clip_norm={gradient_clip_val})."
+            )
+        norm = self.clipping(self.guide.parameters())
+        if not torch.isfinite(norm):
+            named = [(n, p.grad) for n, p in self.guide.named_parameters() if p.grad is not None]
+            broken = [n for n, g in named if not torch.isfinite(g.to_dense()).all()]
+            raise NonFiniteLossError(
+                f"step {self.global_step}: the gradient is not finite at {broken or 'their sum'}; "
+                "the parameters are as they were before the step. Look at the distributions of "
+                "these sites; a smaller learning rate may help."
+            )
+        if self._logs_this_step():
+            self.log("grad_norm", norm, batch_size=1)
 
     def _logs_this_step(self) -> bool:
         trainer = self.trainer

@@ -46,8 +46,7 @@ def row_of(plate, target, index):
     raise AssertionError(plate)
 
 
-@pytest.mark.parametrize("event", [(), (2,)])
-@pytest.mark.parametrize(
+PAIRS = pytest.mark.parametrize(
     ("source", "target"),
     [
         ((), ("pupil",)),
@@ -66,6 +65,10 @@ def row_of(plate, target, index):
     ],
     ids=lambda plates: "-".join(plates) or "none",
 )
+
+
+@PAIRS
+@pytest.mark.parametrize("event", [(), (2,)])
 def test_alignment_reads_each_row_s_parent(source, target, event):
     alignment = Alignment.between(
         GRAPH, source, target, source_rank=len(event), target_rank=len(event)
@@ -75,6 +78,16 @@ def test_alignment_reads_each_row_s_parent(source, target, event):
     for index in product(*(range(SIZES[plate]) for plate in target)):
         expected = value[(slice(None), *(row_of(plate, target, index) for plate in source))]
         assert torch.equal(aligned[(slice(None), *index)], expected)
+
+
+@PAIRS
+def test_the_transposed_map_is_the_adjoint(source, target):
+    alignment = Alignment.between(GRAPH, source, target, source_rank=1, target_rank=1)
+    value = torch.randn(2, *BATCH.shape(source), 3, dtype=torch.float64)
+    other = torch.randn(2, *BATCH.shape(target), 3, dtype=torch.float64)
+    left = (alignment(value, BATCH) * other).sum()
+    right = (value * alignment.transposed(other, BATCH)).sum()
+    torch.testing.assert_close(left, right)
 
 
 def test_axes_are_inserted_in_front_of_a_smaller_event():

@@ -12,7 +12,6 @@ import torch
 from training.two_processes import SCHEMES, STEPS, build
 
 from pavi.data.module import PlateBatches
-from pavi.training.clipping import clip_gradients
 
 SCRIPT = Path(__file__).parent / "two_processes.py"
 
@@ -21,12 +20,17 @@ def on_one_process(scheme):
     """The same steps, the loss of both ranks' batches averaged."""
     data, module = build()
     optimizer = module.optimization.optimizer(module.guide)
+    clipping = module.optimization.clipping()
     streams = [PlateBatches(data, batch=SCHEMES[scheme], seed=5, rank=rank) for rank in (0, 1)]
     for step in range(STEPS):
         optimizer.zero_grad()
-        losses = [module.objective(module.guide, stream[step]).loss for stream in streams]
+        emphasis = module.warm_up.emphasis(step / STEPS)
+        losses = [
+            module.objective(module.guide, stream[step], emphasis=emphasis).loss
+            for stream in streams
+        ]
         torch.stack(losses).mean().backward()
-        clip_gradients(module.guide.parameters(), 100.0)
+        clipping(module.guide.parameters())
         optimizer.step()
     return module.guide.state_dict()
 
