@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pavi.core.batch import PlateBatch
 from pavi.core.plates import PlateGraph
+from pavi.core.segments import gather, segment_sum
 
 
 @final
@@ -82,7 +83,7 @@ class Alignment:
                 rows = tuple(self._positions(route, batch) for route in covered)
                 value = value[(slice(None),) * axis + rows]
             elif len(covered[0]) > 1:
-                value = torch.index_select(value, axis, batch.link(covered[0]))
+                value = gather(value, axis, batch.segments(covered[0]))
             axis += 1
         return value
 
@@ -98,6 +99,9 @@ class Alignment:
             if not covered:
                 value = value.sum(axis)
             elif len(covered) == 1 and len(covered[0]) == 1:
+                axis += 1
+            elif len(covered) == 1:
+                value = segment_sum(value, axis, batch.segments(covered[0]))
                 axis += 1
             else:
                 sizes = [len(batch.rows[route[-1]]) for route in covered]

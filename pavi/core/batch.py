@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from pavi.core.segments import Segments
+
 Links = Mapping[str, Mapping[str, Tensor]]
 
 
@@ -47,6 +49,9 @@ class PlateBatch:
     seed: int = 0
     like: Tensor = field(default_factory=lambda: torch.zeros(()))
     _routes: dict[tuple[str, ...], Tensor] = field(default_factory=dict, repr=False, compare=False)
+    _segments: dict[tuple[str, ...], Segments] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def shape(self, plates: Sequence[str]) -> tuple[int, ...]:
         """The number of rows of each plate."""
@@ -72,6 +77,13 @@ class PlateBatch:
             self._routes[route] = self.link(route[1:])[first]
         return self._routes[route]
 
+    def segments(self, route: Sequence[str]) -> Segments:
+        """The rows of the first plate of a route by their row of the last one."""
+        route = tuple(route)
+        if route not in self._segments:
+            self._segments[route] = Segments.of(self.link(route), len(self.rows[route[-1]]))
+        return self._segments[route]
+
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> PlateBatch:
         """The same batch on another device; Lightning calls this."""
 
@@ -89,6 +101,7 @@ class PlateBatch:
             present=move(self.present),
             like=self.like.to(device),
             _routes={},
+            _segments={},
         )
 
 

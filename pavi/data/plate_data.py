@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, final
 
@@ -142,17 +143,31 @@ class PlateData:
             sites: The observed sites and covariates to bring along; all by default.
             seed: Seeds the reparameterisation noise.
         """
-        chosen = {plate: torch.as_tensor(ids) for plate, ids in (rows or {}).items()}
+        if not rows and not weights and sites is None:
+            # Links sorted by parent are kept with the batch, and so from step to step.
+            return replace(self._everything, seed=seed)
+        return self._batch(rows or {}, weights or {}, sites, seed)
+
+    @cached_property
+    def _everything(self) -> PlateBatch:
+        return self._batch({}, {}, None, 0)
+
+    def _batch(
+        self,
+        named: Mapping[str, np.ndarray],
+        weights: Mapping[str, np.ndarray],
+        sites: Sequence[str] | None,
+        seed: int,
+    ) -> PlateBatch:
+        chosen = {plate: torch.as_tensor(ids) for plate, ids in named.items()}
         weighed = {
-            plate: torch.as_tensor(weight).to(self.like)
-            for plate, weight in (weights or {}).items()
+            plate: torch.as_tensor(weight).to(self.like) for plate, weight in weights.items()
         }
         for plate in self.cardinalities:
             if plate not in chosen:
                 chosen[plate] = self._every_row[plate]
             if plate not in weighed:
                 weighed[plate] = self.like.new_ones(()).expand(len(chosen[plate]))
-        named = rows or {}
         wanted = self.values if sites is None else {name: self.values[name] for name in sites}
         return PlateBatch(
             rows=chosen,

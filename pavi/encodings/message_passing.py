@@ -160,14 +160,18 @@ class MessagePassingEncoder(Encoder):
     def _groups(self, batch: PlateBatch, sweep: Sweep | None) -> dict[Pair, Groups]:
         found = {}
         for fine, coarse in self._pairs:
-            alignment, plates = self._alignments[fine, coarse], self._frames[coarse].plates
-            group_weight = alignment(batch.weight(plates)[None, ..., None], batch)[0, ..., 0]
-            share = batch.weight(self._frames[fine].plates) / group_weight
+            alignment, above = self._alignments[fine, coarse], self._frames[coarse].plates
+            plates = self._frames[fine].plates
+            group_weight = alignment(batch.weight(above)[None, ..., None], batch)[0, ..., 0]
+            share = batch.weight(plates) / group_weight
             inputs = self.inputs[fine]
             assert isinstance(inputs, FrameInputs)
             # A row that pools rows of its own counts whatever these lack.
             if self._leaf[fine] and (counted := inputs.counted(batch)) is not None:
                 share = share * counted
-            partial = sweep if sweep is not None and sweep.shares(plates) else None
-            found[fine, coarse] = Groups(alignment, batch, share, partial)
+            partial = sweep if sweep is not None and sweep.shares(above) else None
+            plain = bool((share == 1).all())
+            found[fine, coarse] = Groups(
+                plates, alignment, batch, None if plain else share, partial
+            )
         return found

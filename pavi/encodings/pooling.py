@@ -35,15 +35,18 @@ class Groups:
     """The rows of a finer frame grouped by those of a coarser one, in one batch.
 
     Args:
+        plates: Of the finer frame.
         alignment: From the coarser to the finer frame.
         batch: The rows.
-        share: How many rows of its group each row stands for, `(*finer plates,)`.
+        share: How many rows of its group each row stands for, `(*finer plates,)`; None where
+            every row stands for itself.
         sweep: Completes the sums, where groups have rows outside the batch.
     """
 
+    plates: tuple[str, ...]
     alignment: Alignment
     batch: PlateBatch
-    share: Tensor
+    share: Tensor | None
     sweep: Sweep | None = None
 
     def spread(self, values: Tensor) -> Tensor:
@@ -53,11 +56,13 @@ class Groups:
     @cached_property
     def counts(self) -> Tensor:
         """The number of rows of each group in the full data, `(*coarser plates, 1)`."""
-        return self._total(self.share.unsqueeze(-1)).clamp(min=EMPTY)
+        shape = self.batch.shape(self.plates)
+        share = self.batch.like.new_ones(shape) if self.share is None else self.share
+        return self._total(share.unsqueeze(-1)).clamp(min=EMPTY)
 
     def mean(self, values: Tensor) -> Tensor:
         """The mean over each group of `(*finer plates, size)`."""
-        return self._total(self.share.unsqueeze(-1) * values) / self.counts
+        return self._total(self._shared(values)) / self.counts
 
     def weighted_mean(self, values: Tensor, log_precision: Tensor) -> tuple[Tensor, Tensor]:
         """The precision-weighted mean, and the logarithm of the total precision.
@@ -66,13 +71,16 @@ class Groups:
             values: `(*finer plates, heads, size)`.
             log_precision: `(*finer plates, heads)`.
         """
-        precision = self.share.unsqueeze(-1) * log_precision.exp()
+        precision = self._shared(log_precision.exp())
         heads = precision.shape[-1]
         weighted = (precision.unsqueeze(-1) * values).flatten(-2)
         total = self._total(torch.cat([precision, weighted], dim=-1))
         norm = total[..., :heads].clamp(min=torch.finfo(total.dtype).tiny)
         mean = total[..., heads:].unflatten(-1, (heads, -1)) / norm.unsqueeze(-1)
         return mean.flatten(-2), norm.log()
+
+    def _shared(self, values: Tensor) -> Tensor:
+        return values if self.share is None else self.share.unsqueeze(-1) * values
 
     def _total(self, values: Tensor) -> Tensor:
         total = self.alignment.transposed(values.unsqueeze(0), self.batch).squeeze(0)
