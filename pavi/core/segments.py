@@ -39,13 +39,13 @@ class Segments:
 
 def gather(value: Tensor, axis: int, segments: Segments) -> Tensor:
     """Give every row the value of its group: `(..., groups, ...)` to `(..., rows, ...)`."""
-    result: Tensor = _Gather.apply(value, axis, segments)
+    result: Tensor = _Gather.apply(value, axis, segments)  # type: ignore[no-untyped-call]
     return result
 
 
 def segment_sum(value: Tensor, axis: int, segments: Segments) -> Tensor:
     """Sum the rows of every group: `(..., rows, ...)` to `(..., groups, ...)`."""
-    result: Tensor = _SegmentSum.apply(value, axis, segments)
+    result: Tensor = _SegmentSum.apply(value, axis, segments)  # type: ignore[no-untyped-call]
     return result
 
 

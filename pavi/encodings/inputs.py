@@ -20,8 +20,9 @@ ALL_PRODUCTS = 6
 class FrameInputs(nn.Module):
     r"""The numbers of every row of a frame: its data :math:`z`, and their products.
 
-    Data are observed values and covariates; products are :math:`z_i z_j`. The mean of these over the rows of a group is what a linear model with Gaussian errors needs
-    to know of the group. Means and widths, which standardise `z`, are set from data.
+    Data are observed values and covariates, standardised; products are :math:`z_i z_j`. The mean
+    of these over the rows of a group is what a linear model with Gaussian errors needs to know of
+    the group. Means and widths are set from data.
 
     Args:
         model: The template.

@@ -92,4 +92,4 @@ class Optimization:
         factors: list[Callable[[int], float]] = [
             tables if group["rows"] else weights for group in optimizer.param_groups
         ]
-        return LambdaLR(optimizer, factors)  # type: ignore[arg-type]
+        return LambdaLR(optimizer, factors)

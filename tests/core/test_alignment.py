@@ -10,6 +10,7 @@ import torch
 from pavi.core.alignment import Alignment
 from pavi.core.batch import whole
 from pavi.core.plates import Plate, PlateGraph
+from pavi.core.segments import Segments, gather, segment_sum
 
 SIZES = {"subject": 2, "vertex": 3, "lea": 2, "school": 4, "pupil": 5, "student": 3, "rating": 6}
 GRAPH = PlateGraph(
@@ -98,3 +99,12 @@ def test_axes_are_inserted_in_front_of_a_smaller_event():
 def test_a_plate_out_of_reach_is_refused():
     with pytest.raises(ValueError, match=r"plate 'pupil'.*\('school',\).*\['lea', 'school'\]"):
         Alignment.between(GRAPH, ("pupil",), ("school",), source_rank=0, target_rank=0)
+
+
+def test_gathers_and_sums_over_segments_have_exact_derivatives():
+    segments = Segments.of(torch.tensor([2, 0, 2, 3, 0]), 4)
+    groups = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
+    rows = torch.randn(2, 5, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda value: gather(value, 1, segments), groups)
+    assert torch.autograd.gradcheck(lambda value: segment_sum(value, 1, segments), rows)
+    assert not segment_sum(rows, 1, segments)[:, 1].any()
