@@ -16,16 +16,7 @@ from pavi.guides import PlateAmortizedGuide
 from pavi.guides.base import Guide
 from pavi.objectives import ReducedELBO, WarmUp
 from pavi.posterior import Posterior
-from pavi.training import (
-    FitProgress,
-    History,
-    Optimization,
-    VariationalInference,
-    check_checkpoint,
-    checkpointing,
-    latest_checkpoint,
-    quiet,
-)
+from pavi.training import Optimization, VariationalInference, train
 
 
 def fit(
@@ -98,28 +89,14 @@ def fit(
     if batch is None:
         batch = default_batch(data)
     stream = PlateDataModule(data, batch=batch, seed=seed)
-    history = History()
-    extra: list[pl.Callback] = [history, *callbacks]
-    if progress:
-        extra.append(FitProgress())
-    resume = None
-    if checkpoints is not None:
-        folder = Path(checkpoints)
-        if resume := latest_checkpoint(folder):
-            check_checkpoint(resume)
-        extra.append(checkpointing(folder, every=max(1, steps // 10)))
-    with quiet():
-        trainer = pl.Trainer(
-            max_steps=steps,
-            accelerator=accelerator,
-            devices=devices,
-            callbacks=extra,
-            logger=False,
-            enable_checkpointing=checkpoints is not None,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        trainer.fit(module, stream, ckpt_path=resume)
-    kept: dict[str, Sequence[float | int]]
-    kept = {"steps": history.steps, "seconds": history.seconds, "elbo": history.elbo}
-    return Posterior(guide.cpu(), data, history=kept)
+    history = train(
+        module,
+        stream,
+        steps=steps,
+        checkpoints=None if checkpoints is None else Path(checkpoints),
+        progress=progress,
+        callbacks=callbacks,
+        devices=devices,
+        accelerator=accelerator,
+    )
+    return Posterior(guide.cpu(), data, history=history)

@@ -29,7 +29,7 @@ LAYERS = {
     "objectives": {"core", "guides.base"},
     "metrics": {"core", "data", "guides", "objectives"},
     "training": BELOW_TRAINING,
-    "posterior": BELOW_TRAINING,
+    "posterior": BELOW_TRAINING | {"training"},
     "fit": EVERYTHING,
     "__init__": EVERYTHING,
 }

@@ -78,6 +78,9 @@ class PlateGraph(Mapping[str, Plate]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._plates)
 
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(self._plates)
+
     def __len__(self) -> int:
         return len(self._plates)
 

@@ -191,6 +191,86 @@ class PlateData:
             self._children[key] = Children.of(links, self.cardinalities[parent])
         return self._children[key]
 
+    def subset(self, **rows: Sequence[int] | np.ndarray) -> PlateData:
+        """The data of chosen rows, with all below them and only what they lie within above.
+
+        Args:
+            rows: Per plate, row numbers; plates that have nothing to do with these stay whole.
+
+        Raises:
+            ValueError: If a plate does not exist, a row is out of range, or two of the plates lie
+                within one another.
+        """
+        graph = self.model.plates
+        chosen: dict[str, np.ndarray] = {}
+        for plate, numbers in rows.items():
+            if plate not in graph:
+                raise ValueError(f"{plate!r} is not a plate; plates are {list(graph)}.")
+            size, found = self.cardinalities[plate], np.unique(np.asarray(numbers))
+            if not len(found) or found[0] < 0 or found[-1] >= size:
+                raise ValueError(
+                    f"plate {plate!r} has rows 0 to {size - 1}; got {len(found)} row numbers"
+                    + (f" from {found[0]} to {found[-1]}." if len(found) else ".")
+                )
+            related = graph.ancestors(plate) | graph.descendants(plate)
+            if clash := sorted(related & set(rows)):
+                raise ValueError(
+                    f"plates {plate!r} and {clash[0]!r} lie within one another; name one of them."
+                )
+            chosen[plate] = found
+        touched = {below for plate in rows for below in graph.descendants(plate)}
+        for plate in graph:
+            if plate in touched:
+                kept = np.ones(self.cardinalities[plate], dtype=bool)
+                for parent in graph[plate].within:
+                    if parent in chosen:
+                        kept &= np.isin(self.links[plate][parent].numpy(), chosen[parent])
+                chosen[plate] = np.flatnonzero(kept)
+        for plate in reversed(graph):
+            below = [child for child in graph.children(plate) if child in chosen]
+            if below and plate not in rows:
+                reached = [self.links[c][plate].numpy()[chosen[c]] for c in below]
+                chosen[plate] = np.unique(np.concatenate(reached))
+        part = self.batch(chosen)
+        return PlateData(
+            model=self.model,
+            cardinalities={plate: len(ids) for plate, ids in part.rows.items()},
+            links=part.links,
+            values=part.values,
+            present=part.present,
+            labels={
+                plate: [names[row] for row in part.rows[plate].tolist()]
+                for plate, names in self.labels.items()
+            },
+            like=self.like,
+        )
+
+    def names(self, plate: str) -> list[tuple[Any, ...]] | None:
+        """What tells the rows of a plate apart: their labels with those of the rows above them.
+
+        None where a plate has no labels.
+        """
+        if plate not in self.labels:
+            return None
+        columns: list[Sequence[Any]] = [self.labels[plate]]
+        for parent, links in self.links.get(plate, {}).items():
+            if (above := self.names(parent)) is None:
+                return None
+            columns.append([above[row] for row in links.tolist()])
+        return list(zip(*columns, strict=True))
+
+    def rows_in(self, other: PlateData) -> dict[str, Tensor]:
+        """Per plate, for each row here the row of `other` of the same name, or -1."""
+        found = {}
+        for plate, size in self.cardinalities.items():
+            ours, theirs = self.names(plate), other.names(plate)
+            if ours is None or theirs is None:
+                found[plate] = torch.full((size,), -1)
+            else:
+                where = {name: row for row, name in enumerate(theirs)}
+                found[plate] = torch.tensor([where.get(name, -1) for name in ours])
+        return found
+
     def parent_rows(self, fine: str, coarse: str) -> np.ndarray:
         """For each row of `fine`, its row of `coarse`, which it lies within."""
         route = self.model.plates.route(fine, coarse)

@@ -39,6 +39,15 @@ class Encoder(nn.Module, ABC):
         """Parameters with one row per ground variable, which are optimised row by row."""
 
     @abstractmethod
+    def resized(self, rows: Mapping[str, Tensor]) -> Encoder:
+        """The encoder for other rows; what rows share stays as it is, and shared.
+
+        Args:
+            rows: Per plate and row of it, the row here that it is, or -1 for a new one, whose
+                free encoding is zero.
+        """
+
+    @abstractmethod
     def networks(self) -> list[nn.Parameter]:
         """Parameters of networks that compute encodings."""
 

@@ -11,6 +11,11 @@ from pavi.encodings.base import Encodings
 from pavi.encodings.frames import frames_of, without_data
 from pavi.encodings.message_passing import MessagePassingEncoder
 
+# Each round of a crossing halves what is left to say, and costs little beside the likelihood: on
+# InstEval the ELBO is -118913.8, -118903.2 and -118902.0 for 2, 3 and 4 rounds; with free
+# encodings it is -118901.3.
+CROSSED = 4
+
 
 @final
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class DeepSetEncodings(Encodings):
         hidden: The width of hidden layers.
         embedding: The number of learned features of an observation.
         heads: The number of learned precisions in pooling; must divide `width`.
-        rounds: Rounds of messages; by default one for nests and two for crossings.
+        rounds: Rounds of messages; by default one for nests and four for crossings.
 
     Raises:
         ValueError: If a number is not positive or `heads` does not divide `width`.
@@ -74,5 +79,5 @@ class DeepSetEncodings(Encodings):
             hidden=self.hidden,
             embedding=self.embedding,
             heads=self.heads,
-            rounds=self.rounds or (2 if crossed else 1),
+            rounds=self.rounds or (CROSSED if crossed else 1),
         )

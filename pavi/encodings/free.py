@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -83,6 +84,10 @@ class FreeEncoder(Encoder):
             encoder._tables[name] = nn.Parameter(table, requires_grad=False)
         return encoder
 
+    def table(self, name: str) -> nn.Parameter:
+        """The table of a site, `(rows, dim)`."""
+        return self._tables[name]
+
     def encodings(self) -> dict[str, Tensor]:
         """All encodings, `(*plates, dim)`."""
         return {
@@ -100,6 +105,35 @@ class FreeEncoder(Encoder):
     def tables(self) -> list[nn.Parameter]:
         """See `Encoder`."""
         return [self._tables[name] for name, plates in self._plates.items() if plates]
+
+    def resized(self, rows: Mapping[str, Tensor]) -> FreeEncoder:
+        """See `Encoder`."""
+        sizes = {plate: len(numbers) for plate, numbers in rows.items()}
+        twin = copy.copy(self)
+        twin._parameters, twin._modules = dict(self._parameters), dict(self._modules)
+        twin._sizes, twin._tables = sizes, nn.ParameterDict()
+        for name, plates in self._plates.items():
+            table = self._tables[name]
+            if plates:
+                index, known = self._row_numbers(plates, rows)
+                table = nn.Parameter(torch.where(known.unsqueeze(-1), table[index], 0.0).detach())
+            twin._tables[name] = table
+        return twin
+
+    def known(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Per site on plates, which rows of its table of other rows are rows here, `(rows,)`."""
+        return {n: self._row_numbers(p, rows)[1] for n, p in self._plates.items() if p}
+
+    def _row_numbers(
+        self, plates: Sequence[str], rows: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Rows of a table here for the ground variables of other rows, and which exist."""
+        index = torch.zeros((), dtype=torch.int64)
+        known = torch.ones((), dtype=torch.bool)
+        for plate in plates:
+            index = index.unsqueeze(-1) * self._sizes[plate] + rows[plate].clamp(min=0)
+            known = known.unsqueeze(-1) & (rows[plate] >= 0)
+        return index.flatten(), known.flatten()
 
     def networks(self) -> list[nn.Parameter]:
         """See `Encoder`."""

@@ -86,6 +86,10 @@ class HybridEncoder(Encoder):
         """See `Encoder`."""
         return self.residual.tables()
 
+    def resized(self, rows: Mapping[str, Tensor]) -> HybridEncoder:
+        """See `Encoder`."""
+        return HybridEncoder(self.computed, self.residual.resized(rows), start=self._start)
+
     def networks(self) -> list[nn.Parameter]:
         """See `Encoder`."""
         return self.computed.networks()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import final
 
 import torch
@@ -144,6 +144,10 @@ class MessagePassingEncoder(Encoder):
     def tables(self) -> list[nn.Parameter]:
         """See `Encoder`."""
         return []
+
+    def resized(self, rows: Mapping[str, Tensor]) -> MessagePassingEncoder:
+        """See `Encoder`; nothing here knows how many rows there are."""
+        return self
 
     def networks(self) -> list[nn.Parameter]:
         """See `Encoder`."""

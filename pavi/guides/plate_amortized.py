@@ -179,6 +179,13 @@ class PlateAmortizedGuide(Guide):
         twin.encoder = FreeEncoder.holding(self.model, encodings)
         return twin
 
+    def resized(self, rows: Mapping[str, Tensor]) -> PlateAmortizedGuide:
+        """The guide of the same flows for other rows, see `Encoder.resized`."""
+        twin = copy.copy(self)
+        twin._modules = dict(self._modules)
+        twin.encoder = self.encoder.resized(rows)
+        return twin
+
     def encodings(self) -> dict[str, Tensor]:
         """The encodings that a guide holds, `(*plates, dim)` per site."""
         assert isinstance(self.encoder, FreeEncoder)

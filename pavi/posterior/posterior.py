@@ -19,6 +19,7 @@ from pavi.guides.base import Draws, Guide
 from pavi.metrics import ELBOEstimate, full_elbo
 from pavi.metrics.full_elbo import draw_fixed
 from pavi.posterior.encode import encode
+from pavi.posterior.extension import extended_guide
 from pavi.posterior.storage import read_posterior, write_posterior
 from pavi.posterior.summary import Summary
 
@@ -137,6 +138,48 @@ class Posterior:
                 "load the posterior with Posterior.load(path, model, data=...)."
             )
         return full_elbo(self.guide, self.data, draws=draws, seed=seed, progress=progress)
+
+    def extend(
+        self,
+        data: PlateData,
+        *,
+        new: Sequence[str] | None = None,
+        batch: Mapping[str, int] | None = None,
+        steps: int = 300,
+        seed: int = 0,
+        progress: bool = False,
+    ) -> Posterior:
+        """The posterior of other data of the same model, with all that groups share kept.
+
+        Groups are recognised by their labels, nested ones by those above them too. Encodings that
+        are computed from data are computed for all rows of `data` in one pass, so give it the
+        known groups as well where new rows lie within them. Free encodings of known rows stay,
+        those of new rows are fitted.
+
+        Args:
+            data: The data.
+            new: The plates that may have rows with unseen labels; all of them by default.
+            batch: Rows to draw per plate and step in fitting, see `pavi.fit`.
+            steps: The number of steps to fit free encodings of new rows.
+            seed: Of the batches and the noise of these steps.
+            progress: Whether to show a bar.
+
+        Raises:
+            ValueError: If the data belong to another model, or a plate that is not in `new` has
+                unseen rows.
+        """
+        assert isinstance(self.trained, PlateAmortizedGuide)
+        guide = extended_guide(
+            self.trained,
+            self.data,
+            data,
+            new=new,
+            batch=batch,
+            steps=steps,
+            seed=seed,
+            progress=progress,
+        )
+        return Posterior(guide, data)
 
     def save(self, path: Path | str) -> None:
         """Write the posterior to a folder, as safetensors and JSON; all of it or nothing.

@@ -5,6 +5,7 @@ from pavi.training.checkpoints import check_checkpoint, checkpointing, latest_ch
 from pavi.training.optimization import Optimization
 from pavi.training.quiet import quiet
 from pavi.training.row_adam import RowAdam
+from pavi.training.run import train
 from pavi.training.variational_inference import NonFiniteLossError, VariationalInference
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "checkpointing",
     "latest_checkpoint",
     "quiet",
+    "train",
 ]
