@@ -1,21 +1,24 @@
 """Plate-amortized variational inference for large hierarchical Bayesian models."""
 
+from pavi.amortize import amortize
 from pavi.core import Covariate, HierarchicalModel, Latent, Observed, Plate, PlateBatch
-from pavi.data import PlateData, PlateDataModule
+from pavi.data import PlateData, PlateDataModule, SimulatedDataModule
 from pavi.encodings import DeepSetEncodings, FreeEncodings, HybridEncodings
 from pavi.fit import fit
 from pavi.flows import AffineFlow, MAFFlow, NSFFlow
 from pavi.guides import PlateAmortizedGuide
-from pavi.objectives import ReducedELBO, WarmUp
-from pavi.posterior import Posterior
+from pavi.objectives import ForwardKL, ReducedELBO, WarmUp
+from pavi.posterior import AmortizedPosterior, Posterior
 from pavi.training import Optimization, VariationalInference
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AffineFlow",
+    "AmortizedPosterior",
     "Covariate",
     "DeepSetEncodings",
+    "ForwardKL",
     "FreeEncodings",
     "HierarchicalModel",
     "HybridEncodings",
@@ -31,7 +34,9 @@ __all__ = [
     "PlateDataModule",
     "Posterior",
     "ReducedELBO",
+    "SimulatedDataModule",
     "VariationalInference",
     "WarmUp",
+    "amortize",
     "fit",
 ]

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 # What each layer of pavi may import, besides itself: whole layers, or one module of a layer.
 BELOW_GUIDES = {"core", "nn", "flows", "encodings"}
 BELOW_TRAINING = BELOW_GUIDES | {"models", "data", "guides", "objectives", "metrics"}
-EVERYTHING = BELOW_TRAINING | {"training", "posterior", "fit"}
+EVERYTHING = BELOW_TRAINING | {"training", "posterior", "fit", "amortize"}
 LAYERS = {
     "core": set(),
     "nn": set(),
@@ -31,6 +31,7 @@ LAYERS = {
     "training": BELOW_TRAINING,
     "posterior": BELOW_TRAINING | {"training"},
     "fit": EVERYTHING,
+    "amortize": EVERYTHING,
     "__init__": EVERYTHING,
 }
 
@@ -43,7 +44,7 @@ OPTIONAL = {"matplotlib"}
 TYPES_ONLY = OPTIONAL | {"pandas"}
 
 # Who knows Lightning, always as `import pytorch_lightning as pl`; nobody imports `lightning`.
-LIGHTNING = re.compile(r"pavi/(data/module|fit|training/.*)\.py")
+LIGHTNING = re.compile(r"pavi/(data/(simulated_)?module|fit|training/.*)\.py")
 
 
 @dataclass(frozen=True)

@@ -4,5 +4,15 @@ from pavi.data.default_batch import default_batch
 from pavi.data.module import PlateBatches, PlateDataModule
 from pavi.data.plate_data import PlateData
 from pavi.data.sampler import PlateSampler
+from pavi.data.simulated import SimulatedBatches
+from pavi.data.simulated_module import SimulatedDataModule
 
-__all__ = ["PlateBatches", "PlateData", "PlateDataModule", "PlateSampler", "default_batch"]
+__all__ = [
+    "PlateBatches",
+    "PlateData",
+    "PlateDataModule",
+    "PlateSampler",
+    "SimulatedBatches",
+    "SimulatedDataModule",
+    "default_batch",
+]

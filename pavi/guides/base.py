@@ -72,6 +72,15 @@ class Guide(nn.Module, ABC):
         """
 
     @abstractmethod
+    def log_prob(self, values: Mapping[str, Tensor], batch: PlateBatch) -> dict[str, Tensor]:
+        """The log density of given values, per latent site and row, `(draws, *plates)`.
+
+        Args:
+            values: Of all latent sites, `(draws, *plates, *event)`.
+            batch: The rows that take part.
+        """
+
+    @abstractmethod
     def standardise(self, batch: PlateBatch) -> None:
         """Learn from a batch where the data lie, to standardise what is computed from them."""
 

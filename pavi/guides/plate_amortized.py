@@ -55,6 +55,8 @@ class PlateAmortizedGuide(Guide):
         flow: The flow of every site that `flows` does not name; affine by default.
         flows: Per site, another flow.
         dependence: What a flow may see: `"faithful"` or `"parents"`, see `pavi.guides.dependence`.
+        datasets: The plate of data sets, in a lifted model. What lies on it alone counts as
+            having no plate, so that the flows are those of the model of one data set.
 
     Raises:
         ValueError: If a plate has no cardinality, `flows` names a site that is not latent, or
@@ -73,8 +75,10 @@ class PlateAmortizedGuide(Guide):
         flow: Flow | None = None,
         flows: Mapping[str, Flow] | None = None,
         dependence: str = "faithful",
+        datasets: str | None = None,
     ) -> None:
         super().__init__()
+        self._datasets = datasets
         flow, flows = flow or AffineFlow(), flows or {}
         encodings = encodings or FreeEncodings()
         _check(model, cardinalities, flows, dependence)
@@ -160,6 +164,30 @@ class PlateAmortizedGuide(Guide):
                 result.log_q[name] = log_q
         return result
 
+    def log_prob(self, values: Mapping[str, Tensor], batch: PlateBatch) -> dict[str, Tensor]:
+        """See `Guide`."""
+        encodings = self.encoder(batch)
+        features: dict[str, Tensor] = {}
+        found = {}
+        with unvalidated():
+            for name in self._order:
+                value = values[name]
+                prior = self.model.conditional(name, values, batch, draws=len(value))
+                transform = self.model.transform(prior)
+                context, event = self._context(
+                    name, prior, transform, encodings[name], features, batch
+                )
+                free = value if transform is None else transform.inv(value)
+                flat = free.reshape(*free.shape[: free.ndim - len(event)], -1)
+                flow = self.flows[name]
+                assert isinstance(flow, ConditionalFlow)
+                noise, log_det = flow.inverse(flat, context)
+                features[name] = self._feature(name, noise, flat)
+                found[name] = standard_normal_log_prob(noise) - log_det
+                if transform is not None:
+                    found[name] = found[name] - transform.log_abs_det_jacobian(free, value)
+        return found
+
     def standardise(self, batch: PlateBatch) -> None:
         """See `Guide`."""
         self.encoder.standardise(batch)
@@ -184,6 +212,30 @@ class PlateAmortizedGuide(Guide):
         twin = copy.copy(self)
         twin._modules = dict(self._modules)
         twin.encoder = self.encoder.resized(rows)
+        return twin
+
+    def lowered(
+        self, model: HierarchicalModel, encodings: Mapping[str, Tensor]
+    ) -> PlateAmortizedGuide:
+        """The guide of one data set, from that of the lifted model; flows are shared.
+
+        Args:
+            model: The template that was lifted.
+            encodings: Of this data set, `(*plates, dim)` per site.
+        """
+        held = FreeEncoder.holding(model, encodings)
+        twin = PlateAmortizedGuide(
+            model,
+            dict.fromkeys(model.plates, 1),
+            encodings=FreeEncodings(self._encodings.dim),
+            flow=self._flow,
+            flows=self._flows,
+            dependence=str(self._dependence),
+        )
+        twin.encoder = held
+        twin.flows = self.flows
+        for name, buffer in self.named_buffers(recurse=False):
+            setattr(twin, name, buffer)
         return twin
 
     def encodings(self) -> dict[str, Tensor]:
@@ -267,7 +319,7 @@ class PlateAmortizedGuide(Guide):
 
     def _feature(self, name: str, noise: Tensor, flat: Tensor) -> Tensor:
         """What the sites drawn later see of this one."""
-        if not self.model.sites[name].plates:
+        if not set(self.model.sites[name].plates) - {self._datasets}:
             return noise
         center, spread = getattr(self, f"_center_{name}"), getattr(self, f"_spread_{name}")
         return (flat - center) / spread

@@ -1,5 +1,6 @@
 """What a step optimises."""
 
+from pavi.objectives.forward_kl import ForwardKL
 from pavi.objectives.reduced_elbo import ELBOTerms, ReducedELBO
 from pavi.objectives.warm_up import (
     MAP,
@@ -17,6 +18,7 @@ __all__ = [
     "CoolStart",
     "ELBOTerms",
     "Emphasis",
+    "ForwardKL",
     "Phase",
     "ReducedELBO",
     "Unregularised",

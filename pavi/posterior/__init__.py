@@ -1,6 +1,7 @@
 """What one does with a fit."""
 
+from pavi.posterior.amortized import AmortizedPosterior
 from pavi.posterior.posterior import Posterior
 from pavi.posterior.summary import Summary
 
-__all__ = ["Posterior", "Summary"]
+__all__ = ["AmortizedPosterior", "Posterior", "Summary"]

@@ -61,6 +61,7 @@ def extended_guide(
             data, batch=default_batch(data) if batch is None else batch, seed=seed
         )
         module = VariationalInference(extended, optimization=Optimization())
+        module.train()
         train(module, stream, steps=steps, progress=progress)
     finally:
         for parameter in frozen:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pavi.core import PlateBatch
 from pavi.guides.base import Guide
-from pavi.objectives import ELBOTerms, ReducedELBO, WarmUp
+from pavi.objectives import ELBOTerms, ForwardKL, ReducedELBO, WarmUp
 from pavi.training.exchange import average_gradients, leave_out
 from pavi.training.optimization import Optimization
 
@@ -42,7 +42,7 @@ class VariationalInference(pl.LightningModule):
         self,
         guide: Guide,
         *,
-        objective: ReducedELBO | None = None,
+        objective: ReducedELBO | ForwardKL | None = None,
         warm_up: WarmUp | None = None,
         optimization: Optimization | None = None,
     ) -> None:
