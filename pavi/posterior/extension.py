@@ -17,8 +17,9 @@ from pavi.data import PlateData, PlateDataModule, default_batch
 from pavi.encodings.free import FreeEncoder
 from pavi.encodings.hybrid import HybridEncoder
 from pavi.guides import PlateAmortizedGuide
+from pavi.objectives import WarmUp
 from pavi.posterior.signature import difference, signature
-from pavi.training import Optimization, VariationalInference, train
+from pavi.training import VariationalInference, train
 
 
 def extended_guide(
@@ -60,7 +61,7 @@ def extended_guide(
         stream = PlateDataModule(
             data, batch=default_batch(data) if batch is None else batch, seed=seed
         )
-        module = VariationalInference(extended, optimization=Optimization())
+        module = VariationalInference(extended, warm_up=WarmUp(()), standardise=False)
         module.train()
         train(module, stream, steps=steps, progress=progress)
     finally:

@@ -29,6 +29,7 @@ class VariationalInference(pl.LightningModule):
         objective: What a step minimises; the reduced ELBO by default.
         warm_up: What the first part of the run weighs otherwise; a cool start by default.
         optimization: Learning rates, schedule and clipping.
+        standardise: Whether the guide first learns where the data lie; not if it was trained.
 
     Raises:
         NonFiniteLossError: In a step whose loss or gradient is not finite, with the step and the
@@ -45,19 +46,21 @@ class VariationalInference(pl.LightningModule):
         objective: ReducedELBO | ForwardKL | None = None,
         warm_up: WarmUp | None = None,
         optimization: Optimization | None = None,
+        standardise: bool = True,
     ) -> None:
         super().__init__()
         self.guide = guide
         self.objective = objective or ReducedELBO()
         self.warm_up = warm_up or WarmUp()
         self.optimization = optimization or Optimization()
+        self._standardise = standardise
         self.clipping = self.optimization.clipping()
         leave_out(self, guide.tables())
 
     def on_fit_start(self) -> None:
         """Let the guide learn where the data lie."""
         stream = self.trainer.datamodule  # type: ignore[attr-defined]
-        if stream is not None:
+        if stream is not None and self._standardise:
             self.guide.standardise(stream.reference().to(self.device))
 
     def training_step(self, batch: PlateBatch, batch_idx: int) -> Tensor:
