@@ -21,6 +21,7 @@ PROBLEMS = {"chem97": chem97, "insteval": insteval}
 ENCODINGS = {
     "free": pavi.FreeEncodings(),
     "deep_set": pavi.DeepSetEncodings(),
+    "set_transformer": pavi.SetTransformerEncodings(),
     "hybrid": pavi.HybridEncodings(),
 }
 STEPS = {"chem97": 700, "insteval": 700}

@@ -3,7 +3,12 @@
 from pavi.amortize import amortize
 from pavi.core import Covariate, HierarchicalModel, Latent, Observed, Plate, PlateBatch
 from pavi.data import PlateData, PlateDataModule, SimulatedDataModule
-from pavi.encodings import DeepSetEncodings, FreeEncodings, HybridEncodings
+from pavi.encodings import (
+    DeepSetEncodings,
+    FreeEncodings,
+    HybridEncodings,
+    SetTransformerEncodings,
+)
 from pavi.fit import fit
 from pavi.flows import AffineFlow, MAFFlow, NSFFlow
 from pavi.guides import PlateAmortizedGuide
@@ -34,6 +39,7 @@ __all__ = [
     "PlateDataModule",
     "Posterior",
     "ReducedELBO",
+    "SetTransformerEncodings",
     "SimulatedDataModule",
     "VariationalInference",
     "WarmUp",

@@ -9,7 +9,7 @@ import torch
 from pavi.core import HierarchicalModel
 from pavi.data import SimulatedDataModule
 from pavi.data.simulated import DATASET, Cardinality
-from pavi.encodings import DeepSetEncodings
+from pavi.encodings import ComputedEncodings, DeepSetEncodings
 from pavi.flows import Flow
 from pavi.guides import PlateAmortizedGuide
 from pavi.objectives import ForwardKL, ReducedELBO, WarmUp
@@ -21,7 +21,7 @@ def amortize(
     model: HierarchicalModel,
     cardinalities: Mapping[str, Cardinality],
     *,
-    encodings: DeepSetEncodings | None = None,
+    encodings: ComputedEncodings | None = None,
     flow: Flow | None = None,
     flows: Mapping[str, Flow] | None = None,
     dependence: str = "faithful",

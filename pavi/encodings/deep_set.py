@@ -1,26 +1,21 @@
-"""PAVI-E: encodings computed from data, pooled as deep sets."""
+"""Encodings that pool data as deep sets do."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
 from pavi.core import HierarchicalModel
-from pavi.encodings.base import Encodings
-from pavi.encodings.frames import frames_of, without_data
+from pavi.encodings.computed import ComputedEncodings, check_sizes, default_rounds
 from pavi.encodings.message_passing import MessagePassingEncoder
-
-# Each round of a crossing halves what is left to say, and costs little beside the likelihood: on
-# InstEval the ELBO is -118913.8, -118903.2 and -118902.0 for 2, 3 and 4 rounds; with free
-# encodings it is -118901.3.
-CROSSED = 4
+from pavi.encodings.pooling import MeanPooling, Pooling, PrecisionPooling
 
 
 @final
 @dataclass(frozen=True)
-class DeepSetEncodings(Encodings):
-    """Encodings computed from data (PAVI-E): the number of parameters is that of the template.
+class DeepSetEncodings(ComputedEncodings):
+    """Encodings computed from data, pooled by means.
 
     Args:
         dim: The length of an encoding.
@@ -46,31 +41,16 @@ class DeepSetEncodings(Encodings):
     rounds: int | None = None
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value is not None and value < 1:
-                raise ValueError(f"{name} of an encoder must be positive, got {value}.")
-        if self.width % self.heads:
-            raise ValueError(f"heads must divide width, got {self.heads} and {self.width}.")
-
-    def build(
-        self, model: HierarchicalModel, cardinalities: Mapping[str, int]
-    ) -> MessagePassingEncoder:
-        """See `Encodings.build`.
-
-        Raises:
-            ValueError: If no observation lies on or below the plates of a latent site.
-        """
-        if missing := without_data(model):
-            raise ValueError(
-                f"latent site {missing[0]!r} on plates {model.sites[missing[0]].plates} has no "
-                "observations on or below its plates, so its encodings cannot be computed from "
-                "data; use HybridEncodings, which adds free rows, or FreeEncodings."
-            )
-        return self.partial(model, model.latents)
+        check_sizes(self, width=self.width, heads=self.heads)
 
     def partial(self, model: HierarchicalModel, latents: Sequence[str]) -> MessagePassingEncoder:
-        """The encoder of some of the latent sites."""
-        crossed = any(len(frame.coarser) > 1 for frame in frames_of(model, latents))
+        """See `ComputedEncodings`."""
+
+        def pooling(_: int, width: int, observations: bool) -> Pooling:
+            return (
+                MeanPooling(width) if observations else PrecisionPooling(width, heads=self.heads)
+            )
+
         return MessagePassingEncoder(
             model,
             latents,
@@ -78,6 +58,6 @@ class DeepSetEncodings(Encodings):
             width=self.width,
             hidden=self.hidden,
             embedding=self.embedding,
-            heads=self.heads,
-            rounds=self.rounds or (CROSSED if crossed else 1),
+            pooling=pooling,
+            rounds=self.rounds or default_rounds(model, latents),
         )

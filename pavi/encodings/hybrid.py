@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pavi.core import HierarchicalModel, PlateBatch
 from pavi.encodings.base import Encoder, Encodings
+from pavi.encodings.computed import ComputedEncodings
 from pavi.encodings.deep_set import DeepSetEncodings
 from pavi.encodings.frames import without_data
 from pavi.encodings.free import FreeEncoder
@@ -34,7 +35,7 @@ class HybridEncodings(Encodings):
         ValueError: If `start` is not at least 0 and less than 1.
     """
 
-    computed: DeepSetEncodings = field(default_factory=DeepSetEncodings)
+    computed: ComputedEncodings = field(default_factory=DeepSetEncodings)
     start: float = 0.5
 
     def __post_init__(self) -> None:

@@ -12,9 +12,9 @@ from pavi.core import HierarchicalModel, PlateBatch
 from pavi.core.alignment import Alignment
 from pavi.encodings.base import Encoder
 from pavi.encodings.frames import frames_of
+from pavi.encodings.groups import Groups
 from pavi.encodings.inputs import FrameInputs, center_and_width
-from pavi.encodings.pooling import Groups
-from pavi.encodings.rounds import Pair, Round, joined
+from pavi.encodings.rounds import Pair, PoolingFactory, Round, joined
 from pavi.encodings.sweep import Sweep
 from pavi.nn import SkipBlock
 
@@ -41,7 +41,7 @@ class MessagePassingEncoder(Encoder):
         width: The length of a state.
         hidden: The width of hidden layers.
         embedding: The number of learned features of an observation.
-        heads: The number of learned precisions in pooling states.
+        pooling: Makes what pools the rows of a frame, see `Round`.
         rounds: Of messages.
     """
 
@@ -54,7 +54,7 @@ class MessagePassingEncoder(Encoder):
         width: int,
         hidden: int,
         embedding: int,
-        heads: int,
+        pooling: PoolingFactory,
         rounds: int,
     ) -> None:
         super().__init__()
@@ -77,6 +77,8 @@ class MessagePassingEncoder(Encoder):
             size = 1 + (sizes[fine] if self._leaf[fine] else 0)
             self.register_buffer(f"_center_{fine}_{coarse}", torch.zeros(size))
             self.register_buffer(f"_width_{fine}_{coarse}", torch.ones(size))
+        everything = range(len(self._frames))
+        above = {up for frame in self._frames if frame.latents for up in frame.coarser}
         stages = [
             Round(
                 self._frames,
@@ -84,8 +86,9 @@ class MessagePassingEncoder(Encoder):
                 width=width,
                 hidden=hidden,
                 embedding=embedding,
-                heads=heads,
+                pooling=pooling,
                 messages=number > 0,
+                read=everything if number < rounds - 1 else above,
             )
             for number in range(rounds)
         ]

@@ -1,87 +1,137 @@
-r"""Pooling the rows of a finer frame into the rows of a coarser one.
+r"""Pooling the states of rows into one summary for each group.
+
+`PrecisionPooling` is that of a deep set:
 
 .. math:: \bar h_g = \frac{\sum_{n \in g} \omega_n e^{a_n} h_n}{\sum_{n \in g} \omega_n e^{a_n}},
-    \qquad \Big(\log \sum_{n \in g} \omega_n e^{a_n},\ \log \sum_{n \in g} \omega_n\Big)
+    \qquad \log \sum_{n \in g} \omega_n e^{a_n}
 
 A conjugate update does just this with measurements :math:`h_n` of precision :math:`e^{a_n}`: it
-needs their weighted mean and their total precision. Without learned precisions it is the mean and
-the log-count.
-
-:math:`\omega_n = w_n / w_g` is one over the probability that row `n` is in the batch if its group
-is. So the sums estimate those over all rows of the group without bias, and a group looks the
-same, its count included, whether a batch holds all its rows or some.
+needs their weighted mean and their total precision. Observations have no precision of their own;
+of them it takes the mean. `AttentionPooling` is that of a set transformer: rows attend to a few
+learned summaries of their group (ISAB), learned seeds attend to the rows (PMA), and these to each
+other (SAB).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from abc import ABC, abstractmethod
 from typing import final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from pavi.core import PlateBatch
-from pavi.core.alignment import Alignment
-from pavi.encodings.sweep import Sweep
+from pavi.encodings.groups import Groups
+from pavi.nn import AttentionBlock
 
-# The log-count of a group without any observed value is that of half an observation.
-EMPTY = 0.5
+# Learned logarithms of weights stay within this much of zero.
+LOG_WEIGHT_BOUND = 10.0
+# What attention says starts small beside the statistics of the data.
+ATTENTION_SCALE = 0.1
+
+
+class Pooling(nn.Module, ABC):
+    """Summarises the rows of every group.
+
+    A concrete pooling does not depend on the order of rows, and estimates from some rows of a
+    group what it would give for all.
+
+    Attributes:
+        size: The length of a summary.
+        sees_data: Whether rows bring all that they took in, beside their state.
+    """
+
+    size: int
+    sees_data = False
+
+    @abstractmethod
+    def forward(self, state: Tensor, groups: Groups) -> Tensor:
+        """`(*finer plates, width)` to `(*coarser plates, size)`."""
 
 
 @final
-@dataclass(frozen=True)
-class Groups:
-    """The rows of a finer frame grouped by those of a coarser one, in one batch.
+class MeanPooling(Pooling):
+    """The mean over each group.
 
     Args:
-        plates: Of the finer frame.
-        alignment: From the coarser to the finer frame.
-        batch: The rows.
-        share: How many rows of its group each row stands for, `(*finer plates,)`; None where
-            every row stands for itself.
-        sweep: Completes the sums, where groups have rows outside the batch.
+        width: The length of a state.
     """
 
-    plates: tuple[str, ...]
-    alignment: Alignment
-    batch: PlateBatch
-    share: Tensor | None
-    sweep: Sweep | None = None
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.size = width
 
-    def spread(self, values: Tensor) -> Tensor:
-        """Give every row the values `(*coarser plates, size)` of its group."""
-        return self.alignment(values.unsqueeze(0), self.batch).squeeze(0)
+    def forward(self, state: Tensor, groups: Groups) -> Tensor:
+        """See `Pooling`."""
+        return groups.mean(state)
 
-    @cached_property
-    def counts(self) -> Tensor:
-        """The number of rows of each group in the full data, `(*coarser plates, 1)`."""
-        shape = self.batch.shape(self.plates)
-        share = self.batch.like.new_ones(shape) if self.share is None else self.share
-        return self._total(share.unsqueeze(-1)).clamp(min=EMPTY)
 
-    def mean(self, values: Tensor) -> Tensor:
-        """The mean over each group of `(*finer plates, size)`."""
-        return self._total(self._shared(values)) / self.counts
+@final
+class PrecisionPooling(Pooling):
+    """The precision-weighted mean over each group, and the logarithm of the total precision.
 
-    def weighted_mean(self, values: Tensor, log_precision: Tensor) -> tuple[Tensor, Tensor]:
-        """The precision-weighted mean, and the logarithm of the total precision.
+    Args:
+        width: The length of a state.
+        heads: The number of learned precisions; each is that of a slice of the state.
+    """
 
-        Args:
-            values: `(*finer plates, heads, size)`.
-            log_precision: `(*finer plates, heads)`.
-        """
-        precision = self._shared(log_precision.exp())
-        heads = precision.shape[-1]
-        weighted = (precision.unsqueeze(-1) * values).flatten(-2)
-        total = self._total(torch.cat([precision, weighted], dim=-1))
-        norm = total[..., :heads].clamp(min=torch.finfo(total.dtype).tiny)
-        mean = total[..., heads:].unflatten(-1, (heads, -1)) / norm.unsqueeze(-1)
-        return mean.flatten(-2), norm.log()
+    def __init__(self, width: int, *, heads: int) -> None:
+        super().__init__()
+        self._heads = heads
+        self.size = width + heads
+        self.log_precision = nn.Linear(width, heads)
+        nn.init.zeros_(self.log_precision.weight)
+        nn.init.zeros_(self.log_precision.bias)
 
-    def _shared(self, values: Tensor) -> Tensor:
-        return values if self.share is None else self.share.unsqueeze(-1) * values
+    def forward(self, state: Tensor, groups: Groups) -> Tensor:
+        """See `Pooling`."""
+        precision = soft_bound(self.log_precision(state)).exp()
+        mean, total = groups.weighted_mean(state.unflatten(-1, (self._heads, -1)), precision)
+        return torch.cat([mean.flatten(-2), total.log()], dim=-1)
 
-    def _total(self, values: Tensor) -> Tensor:
-        total = self.alignment.transposed(values.unsqueeze(0), self.batch).squeeze(0)
-        return total if self.sweep is None else self.sweep.total(total)
+
+@final
+class AttentionPooling(Pooling):
+    """A set transformer over the rows of each group.
+
+    Args:
+        inputs: The length of what a row brings.
+        width: Of attention.
+        heads: Of attention; must divide the width.
+        inducing: The number of learned summaries that rows attend to.
+        seeds: The number of learned queries that read a group off.
+    """
+
+    def __init__(self, inputs: int, *, width: int, heads: int, inducing: int, seeds: int) -> None:
+        super().__init__()
+        self.size, self.sees_data = seeds * width, True
+        self.inducing = nn.Parameter(torch.randn(inducing, width) / width**0.5)
+        self.seeds = nn.Parameter(torch.randn(seeds, width) / width**0.5)
+        self.induce = AttentionBlock(width, inputs, width=width, heads=heads)
+        self.spread = AttentionBlock(inputs, width, width=width, heads=heads)
+        self.read = AttentionBlock(width, width, width=width, heads=heads)
+        self.relate = AttentionBlock(width, width, width=width, heads=heads)
+
+    def forward(self, state: Tensor, groups: Groups) -> Tensor:
+        """See `Pooling`."""
+        summaries = self._attend(self.induce, self.inducing, state, groups)
+        near = groups.spread(summaries.flatten(-2)).unflatten(-1, summaries.shape[-2:])
+        rows = self.spread(state.unsqueeze(-2), near).squeeze(-2)
+        found = self._attend(self.read, self.seeds, rows, groups)
+        related: Tensor = self.relate(found, found)
+        return ATTENTION_SCALE * related.flatten(-2)
+
+    def _attend(
+        self, block: AttentionBlock, queries: Tensor, rows: Tensor, groups: Groups
+    ) -> Tensor:
+        """Attention of shared queries to the rows of each group, `(*coarser, queries, width)`."""
+        q = block.queries(queries)
+        logits = (block.keys(rows).unsqueeze(-3) * q).sum(-1)
+        weights = soft_bound(logits).exp().flatten(-2)
+        values = block.values(rows).unsqueeze(-3).expand(*logits.shape, -1).flatten(-3, -2)
+        mean, _ = groups.weighted_mean(values, weights)
+        return block.finish(q, mean.unflatten(-2, q.shape[:2]))
+
+
+def soft_bound(log_weight: Tensor) -> Tensor:
+    """Close to the identity for small values, bounded for all."""
+    return LOG_WEIGHT_BOUND * torch.tanh(log_weight / LOG_WEIGHT_BOUND)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
 from pavi.encodings.frames import Frame
-from pavi.encodings.pooling import Groups
+from pavi.encodings.groups import Groups
+from pavi.encodings.pooling import Pooling
 from pavi.nn import SkipBlock, even
 
 Pair = tuple[int, int]
+PoolingFactory = Callable[[int, int, bool], Pooling]
 # Learned features of observations start small beside the means and products of the data.
 FEATURE_SCALE = 0.1
-# Learned precisions of rows differ by at most this much, in logarithms, from one.
-LOG_PRECISION_BOUND = 10.0
 
 
 @final
@@ -34,8 +34,11 @@ class Round(nn.Module):
         width: The length of a state, other than of observations.
         hidden: The width of hidden layers.
         embedding: The number of learned features of an observation.
-        heads: The number of learned precisions in pooling states.
+        pooling: Makes what pools the rows of a frame, from the lengths of what a row took in and
+            of its state, and whether the rows are observations.
         messages: Whether rows see the states above them, of the round before.
+        read: The frames whose states are read after the round, beside those that are pooled in
+            it; states of others are left out.
 
     Attributes:
         taken: Per frame, the length of what a row takes in.
@@ -50,33 +53,34 @@ class Round(nn.Module):
         width: int,
         hidden: int,
         embedding: int,
-        heads: int,
+        pooling: PoolingFactory,
         messages: bool,
+        read: Collection[int],
     ) -> None:
         super().__init__()
-        self._frames, self._heads, self._messages = frames, heads, messages
+        self._frames, self._messages = frames, messages
         leaf = [not frame.finer for frame in frames]
         self.widths = [embedding * (1 + messages) if is_leaf else width for is_leaf in leaf]
-        self.taken = []
-        self.blocks, self.precisions = nn.ModuleDict(), nn.ModuleDict()
+        self.taken: list[int] = []
+        self.blocks, self.pools = nn.ModuleDict(), nn.ModuleDict()
         self.senders = nn.ModuleDict()
         for number, frame in enumerate(frames):
             size = inputs[number]
             for below in frame.finer:
-                size += 1 + (inputs[below] if leaf[below] else heads) + self.widths[below]
+                pool = pooling(self.taken[below], self.widths[below], leaf[below])
+                self.pools[f"{below}_{number}"] = pool
+                size += 1 + (inputs[below] if leaf[below] else 0) + pool.size
             for up in frame.coarser if messages else ():
                 sent = self.widths[number]
                 self.senders[f"{up}_{number}"] = nn.Linear(width, sent, bias=False)
                 size += 0 if leaf[number] else sent
             self.taken.append(size)
+            if not frame.coarser and number not in read:
+                continue
             if leaf[number]:
                 self.blocks[str(number)] = nn.Linear(size, embedding)
                 continue
             self.blocks[str(number)] = SkipBlock(size, width, hidden=hidden)
-            precision = nn.Linear(width, heads)
-            nn.init.zeros_(precision.weight)
-            nn.init.zeros_(precision.bias)
-            self.precisions[str(number)] = precision
 
     def forward(
         self,
@@ -99,18 +103,21 @@ class Round(nn.Module):
             parts = [read[number]]
             for below in frame.finer:
                 pair = below, number
-                parts += [statistics[pair], *self._pool(below, states[below], groups[pair])]
+                pool = self.pools[f"{below}_{number}"]
+                brought = states[below]
+                if pool.sees_data:
+                    brought = joined([taken[below], brought])
+                parts += [statistics[pair], pool(brought, groups[pair])]
             sent = [
                 groups[number, up].spread(self.senders[f"{up}_{number}"](before[up]))
                 for up in (frame.coarser if self._messages else ())
             ]
-            block = self.blocks[str(number)]
-            if frame.finer:
-                taken.append(joined([*parts, *sent]))
-                states.append(block(taken[-1]))
-            else:
-                taken.append(parts[0])
-                states.append(self._observe(block(parts[0]), sent))
+            taken.append(joined([*parts, *sent]) if frame.finer else parts[0])
+            if str(number) not in self.blocks:
+                states.append(taken[-1][..., :0])
+                continue
+            state = self.blocks[str(number)](taken[-1])
+            states.append(state if frame.finer else self._observe(state, sent))
         return taken, states
 
     def _observe(self, data: Tensor, sent: Sequence[Tensor]) -> Tensor:
@@ -123,13 +130,6 @@ class Round(nn.Module):
             total = total + message
         linear, inner = total.chunk(2, dim=-1)
         return joined([linear, scale * even(data + inner)])
-
-    def _pool(self, below: int, state: Tensor, grouped: Groups) -> list[Tensor]:
-        if not self._frames[below].finer:
-            return [grouped.mean(state)]
-        log_precision = self.precisions[str(below)](state) / LOG_PRECISION_BOUND
-        log_precision = LOG_PRECISION_BOUND * log_precision.tanh()
-        return list(grouped.weighted_mean(state.unflatten(-1, (self._heads, -1)), log_precision))
 
 
 def joined(parts: Sequence[Tensor]) -> Tensor:

@@ -17,7 +17,12 @@ from safetensors.torch import load_file, save_file
 
 from pavi.core import HierarchicalModel
 from pavi.data import PlateData
-from pavi.encodings import DeepSetEncodings, FreeEncodings, HybridEncodings
+from pavi.encodings import (
+    DeepSetEncodings,
+    FreeEncodings,
+    HybridEncodings,
+    SetTransformerEncodings,
+)
 from pavi.flows import AffineFlow, MAFFlow, NSFFlow
 from pavi.guides.base import Guide
 from pavi.guides.plate_amortized import PlateAmortizedGuide
@@ -34,6 +39,7 @@ CHOICES: dict[str, Callable[..., Any]] = {
         FreeEncodings,
         DeepSetEncodings,
         HybridEncodings,
+        SetTransformerEncodings,
         AffineFlow,
         MAFFlow,
         NSFFlow,

@@ -11,6 +11,7 @@ from torch.testing import assert_close
 
 import pavi
 from pavi import Latent, Observed, Plate
+from pavi.models import gaussian_random_effects
 
 
 def nested():
@@ -80,7 +81,7 @@ def test_unseen_labels_are_refused_where_none_are_expected(data):
 
 
 def test_data_of_another_model_are_refused(data):
-    other = pavi.models.gaussian_random_effects()
+    other = gaussian_random_effects()
     posterior = pavi.Posterior(pavi.PlateAmortizedGuide(data.model, data.cardinalities), data)
     wrong = pavi.PlateData.from_arrays({"x": torch.zeros(2, 3, 2)}, other)
     with pytest.raises(ValueError, match="the data belong to another model than the posterior"):
