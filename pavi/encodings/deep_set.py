@@ -46,7 +46,7 @@ class DeepSetEncodings(ComputedEncodings):
     def partial(self, model: HierarchicalModel, latents: Sequence[str]) -> MessagePassingEncoder:
         """See `ComputedEncodings`."""
 
-        def pooling(_: int, width: int, observations: bool) -> Pooling:
+        def pooling(_: int, width: int, observations: bool, __: bool) -> Pooling:
             return (
                 MeanPooling(width) if observations else PrecisionPooling(width, heads=self.heads)
             )

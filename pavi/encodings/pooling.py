@@ -125,7 +125,7 @@ class AttentionPooling(Pooling):
     ) -> Tensor:
         """Attention of shared queries to the rows of each group, `(*coarser, queries, width)`."""
         q = block.queries(queries)
-        logits = (block.keys(rows).unsqueeze(-3) * q).sum(-1)
+        logits = torch.einsum("...hd,qhd->...qh", block.keys(rows), q)
         weights = soft_bound(logits).exp().flatten(-2)
         values = block.values(rows).unsqueeze(-3).expand(*logits.shape, -1).flatten(-3, -2)
         mean, _ = groups.weighted_mean(values, weights)

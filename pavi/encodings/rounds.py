@@ -14,7 +14,7 @@ from pavi.encodings.pooling import Pooling
 from pavi.nn import SkipBlock, even
 
 Pair = tuple[int, int]
-PoolingFactory = Callable[[int, int, bool], Pooling]
+PoolingFactory = Callable[[int, int, bool, bool], Pooling]
 # Learned features of observations start small beside the means and products of the data.
 FEATURE_SCALE = 0.1
 
@@ -35,7 +35,7 @@ class Round(nn.Module):
         hidden: The width of hidden layers.
         embedding: The number of learned features of an observation.
         pooling: Makes what pools the rows of a frame, from the lengths of what a row took in and
-            of its state, and whether the rows are observations.
+            of its state, whether the rows are observations, and whether they carry messages.
         messages: Whether rows see the states above them, of the round before.
         read: The frames whose states are read after the round, beside those that are pooled in
             it; states of others are left out.
@@ -67,7 +67,7 @@ class Round(nn.Module):
         for number, frame in enumerate(frames):
             size = inputs[number]
             for below in frame.finer:
-                pool = pooling(self.taken[below], self.widths[below], leaf[below])
+                pool = pooling(self.taken[below], self.widths[below], leaf[below], messages)
                 self.pools[f"{below}_{number}"] = pool
                 size += 1 + (inputs[below] if leaf[below] else 0) + pool.size
             for up in frame.coarser if messages else ():

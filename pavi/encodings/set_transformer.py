@@ -9,7 +9,7 @@ from typing import final
 from pavi.core import HierarchicalModel
 from pavi.encodings.computed import ComputedEncodings, check_sizes, default_rounds
 from pavi.encodings.message_passing import MessagePassingEncoder
-from pavi.encodings.pooling import AttentionPooling, Pooling
+from pavi.encodings.pooling import AttentionPooling, MeanPooling, Pooling
 
 
 @final
@@ -49,7 +49,11 @@ class SetTransformerEncodings(ComputedEncodings):
     def partial(self, model: HierarchicalModel, latents: Sequence[str]) -> MessagePassingEncoder:
         """See `ComputedEncodings`."""
 
-        def pooling(data: int, width: int, observations: bool) -> Pooling:
+        def pooling(data: int, width: int, observations: bool, messages: bool) -> Pooling:
+            # Attention to observations reads the data, once; messages are differences of effects,
+            # which add up, and attention to them would cost most of a step in every round.
+            if observations and messages:
+                return MeanPooling(width)
             return AttentionPooling(
                 data + width,
                 width=self.width,
