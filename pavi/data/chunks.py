@@ -65,9 +65,9 @@ class Chunks:
 
         Args:
             seed: Of the noise.
-            observed: Whether observed values come along; covariates always do.
+            observed: Whether observed values come along; covariates that are there always do.
         """
-        sites = None if observed else self._data.model.covariates
+        sites = None if observed else self._data.covariates
         for number, rows in enumerate(self.rows()):
             noise = int(np.random.default_rng([seed, 1 + number]).integers(2**63 - 1))
             yield self._data.batch(rows, sites=sites, seed=noise)

@@ -126,6 +126,11 @@ class PlateData:
             arrays, model, links=links, labels=labels, missing=missing, dtype=dtype
         )
 
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """The covariates that are there; a posterior loaded without data has none."""
+        return tuple(name for name in self.model.covariates if name in self.values)
+
     def batch(
         self,
         rows: Mapping[str, np.ndarray] | None = None,

@@ -17,6 +17,7 @@ from pavi.data.chunks import Chunks
 from pavi.guides import PlateAmortizedGuide
 from pavi.guides.base import Draws, Guide
 from pavi.metrics import ELBOEstimate, full_elbo
+from pavi.metrics.absent_covariates import absent_covariates
 from pavi.metrics.full_elbo import draw_fixed
 from pavi.posterior.encode import encode
 from pavi.posterior.extension import extended_guide
@@ -70,16 +71,13 @@ class Posterior:
             A tensor `(draws, *plates, *event)` for one named site, otherwise a dict of these.
 
         Raises:
-            ValueError: If a site or plate does not exist, or a row is out of range.
+            ValueError: If a site or plate does not exist, a row is out of range, or the prior of a
+                drawn site needs a covariate that the posterior was loaded without.
 
         Example:
             `posterior.sample("school_effect", school=[3, 17])`
         """
-        wanted = sites or self.model.latents
-        if unknown := [site for site in wanted if site not in self.model.latents]:
-            raise ValueError(
-                f"{unknown[0]!r} is not a latent site; these are {list(self.model.latents)}."
-            )
+        wanted = self._wanted(sites)
         if rows:
             values = self._sample_rows(wanted, rows, draws=draws, seed=seed)
         else:
@@ -103,8 +101,11 @@ class Posterior:
             seed: Of the draws.
             levels: The quantile levels.
             progress: Whether to show a bar.
+
+        Raises:
+            ValueError: As `sample`.
         """
-        wanted = sites or self.model.latents
+        wanted = self._wanted(sites)
         chunks = Chunks(self.data, draws=draws)
         found: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {site: [] for site in wanted}
         for drawn in self._chunks(chunks, wanted, draws=draws, seed=seed, progress=progress):
@@ -216,6 +217,21 @@ class Posterior:
         saved = read_posterior(Path(path), model, data)
         return cls(saved.guide, saved.data, encodings=saved.encodings, history=saved.history)
 
+    def _wanted(self, sites: Sequence[str]) -> Sequence[str]:
+        """The sites to draw, seen to exist and to have the covariates that their priors need."""
+        wanted = sites or self.model.latents
+        if unknown := [site for site in wanted if site not in self.model.latents]:
+            raise ValueError(
+                f"{unknown[0]!r} is not a latent site; these are {list(self.model.latents)}."
+            )
+        for site, absent in absent_covariates(self.guide, self.data, wanted).items():
+            raise ValueError(
+                f"drawing {list(wanted)} needs the prior of {site!r}, which depends on the "
+                f"covariate {absent[0]!r}; the data hold {list(self.data.values)}. "
+                "Load the posterior with Posterior.load(path, model, data=...)."
+            )
+        return wanted
+
     def _sample_all(self, wanted: Sequence[str], *, draws: int, seed: int) -> dict[str, Tensor]:
         chunks = Chunks(self.data, draws=draws)
         parts: dict[str, list[Tensor]] = {site: [] for site in wanted}
@@ -255,7 +271,7 @@ class Posterior:
                 )
             chosen[plate] = array
         batch_rows = self._closed(chosen)
-        batch = self.data.batch(batch_rows, sites=self.model.covariates, seed=seed)
+        batch = self.data.batch(batch_rows, sites=self.data.covariates, seed=seed)
         drawn: Draws = self.guide(batch, draws=draws, sites=wanted)
         values = {}
         for site in wanted:
