@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from pavi.core import HierarchicalModel
+from pavi.data.labels import plain_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +47,7 @@ def read_frame(
         name: _array(frame, name, model, coded) for name in (*model.observed, *model.covariates)
     }
     named = [name for name in model.plates if name in frame.columns]
-    return arrays, links, {name: coded[name].labels.tolist() for name in named}
+    return arrays, links, {name: plain_labels(name, coded[name].labels) for name in named}
 
 
 def _code(
