@@ -30,7 +30,8 @@ LAYERS = {
     "metrics": {"core", "data", "guides", "objectives"},
     "training": BELOW_TRAINING,
     "posterior": BELOW_TRAINING | {"training"},
-    "fit": EVERYTHING,
+    "fit_checks": EVERYTHING - {"fit"},
+    "fit": EVERYTHING | {"fit_checks"},
     "__init__": EVERYTHING,
 }
 
