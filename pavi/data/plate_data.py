@@ -120,12 +120,17 @@ class PlateData:
             dtype: The floating-point type of the values.
 
         Raises:
-            ValueError: If a column is missing, a value varies within a group, or as `from_arrays`.
+            ValueError: If this is no frame, a column is missing, there twice or not of numbers, a
+                value varies within a group or is missing there, or as `from_arrays`.
         """
         arrays, links, labels = read_frame(frame, model)
         return cls.from_arrays(
             arrays, model, links=links, labels=labels, missing=missing, dtype=dtype
         )
+
+    def __repr__(self) -> str:
+        plates = ", ".join(f"{plate} {size:,}" for plate, size in self.cardinalities.items())
+        return f"PlateData(plates: {plates or 'none'}; values: {', '.join(self.values) or 'none'})"
 
     @property
     def covariates(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a posterior checks of the numbers it is asked with."""
+"""What a posterior checks of what it is asked."""
 
 from __future__ import annotations
 
@@ -7,6 +7,24 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+
+from pavi.data import PlateData
+from pavi.guides.base import Guide
+from pavi.metrics.absent_covariates import absent_covariates
+
+
+def check_covariates(guide: Guide, data: PlateData, sites: Sequence[str]) -> None:
+    """The data hold the covariates that a draw of these sites needs.
+
+    Raises:
+        ValueError: If one is absent.
+    """
+    for site, absent in absent_covariates(guide, data, sites).items():
+        raise ValueError(
+            f"drawing {list(sites)} needs the prior of {site!r}, which depends on the "
+            f"covariate {absent[0]!r}; the data hold {list(data.values)}. "
+            "Load the posterior with Posterior.load(path, model, data=...)."
+        )
 
 
 def check_draws(draws: Any, *, least: int = 1) -> None:

@@ -17,9 +17,8 @@ from pavi.data.chunks import Chunks
 from pavi.guides import PlateAmortizedGuide
 from pavi.guides.base import Draws, Guide
 from pavi.metrics import ELBOEstimate, full_elbo
-from pavi.metrics.absent_covariates import absent_covariates
 from pavi.metrics.full_elbo import draw_fixed
-from pavi.posterior.checks import check_draws, check_levels, row_numbers
+from pavi.posterior.checks import check_covariates, check_draws, check_levels, row_numbers
 from pavi.posterior.encode import encode
 from pavi.posterior.extension import extended_guide
 from pavi.posterior.storage import read_posterior, write_posterior
@@ -57,6 +56,9 @@ class Posterior:
             self.guide = guide.grounded(encodings or encode(guide.encoder, data))
         self.model = guide.model
         self.history = {key: list(values) for key, values in (history or {}).items()}
+
+    def __repr__(self) -> str:
+        return f"Posterior({', '.join(self.model.latents)}\n  of {self.data!r})"
 
     @torch.no_grad()
     def sample(
@@ -237,12 +239,7 @@ class Posterior:
             raise ValueError(
                 f"{unknown[0]!r} is not a latent site; these are {list(self.model.latents)}."
             )
-        for site, absent in absent_covariates(self.guide, self.data, wanted).items():
-            raise ValueError(
-                f"drawing {list(wanted)} needs the prior of {site!r}, which depends on the "
-                f"covariate {absent[0]!r}; the data hold {list(self.data.values)}. "
-                "Load the posterior with Posterior.load(path, model, data=...)."
-            )
+        check_covariates(self.guide, self.data, wanted)
         return wanted
 
     def _sample_all(self, wanted: Sequence[str], *, draws: int, seed: int) -> dict[str, Tensor]:

@@ -48,3 +48,8 @@ def test_a_question_without_an_answer(posterior, ask, message):
 
 def test_rows_may_be_an_array(posterior):
     assert posterior.sample("v", draws=3, patient=np.array([1])).shape == (3, 1)
+
+
+def test_a_posterior_is_shown_in_two_lines(posterior):
+    expected = "Posterior(v\n  of PlateData(plates: patient 2; values: y))"
+    assert repr(posterior) == expected
