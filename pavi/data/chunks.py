@@ -18,9 +18,9 @@ from pavi.data.plate_data import PlateData
 class Chunks:
     """Splits a data set along one plate, so that a chunk fits a budget of numbers.
 
-    The plate is one that lies within no other. Everything below its rows comes with them; all
-    other plates are in every chunk as a whole, and latent sites on these (`fixed`) must be drawn
-    once and handed to every chunk.
+    The plate is the largest that lies within no other, of equals that of most rows. Everything
+    below its rows comes with them; all other plates are in every chunk as a whole, and latent
+    sites on these (`fixed`) must be drawn once and handed to every chunk.
 
     Args:
         data: The data.
@@ -35,7 +35,9 @@ class Chunks:
         graph = data.model.plates
         self._data = data
         sizes = data.numbers()
-        self.plate = max(sizes, key=lambda plate: sizes[plate], default=None)
+        self.plate = max(
+            sizes, key=lambda plate: (sizes[plate], data.cardinalities[plate]), default=None
+        )
         split = set() if self.plate is None else {self.plate, *graph.descendants(self.plate)}
         self._below = [p for p in graph if p in split and p != self.plate]
         self._split = split
