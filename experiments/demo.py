@@ -66,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    # Before any result is overwritten, which would make the working tree dirty.
+    origin = provenance(seed=config.seed, command=command_line("experiments.demo", given))
     posterior = fit(config)
     elbo = posterior.elbo(draws=config.eval_draws)
     summary = posterior.summary(draws=SUMMARY_DRAWS)
@@ -86,9 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for name, row in ours.items()
         },
         "groups": {name: dataclasses.asdict(row) for name, row in groups.items()},
-        "provenance": provenance(
-            seed=config.seed, command=command_line("experiments.demo", given)
-        ),
+        "provenance": origin,
     }
     (folder / "comparison.json").write_text(json.dumps(result, indent=1) + "\n")
     console.print(f"ELBO {elbo.mean:,.1f} \N{PLUS-MINUS SIGN} {elbo.standard_error:.1f} nats")

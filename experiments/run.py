@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -151,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line.
 
     Returns:
-        The exit code: 0, 1 if the run failed, 2 if what was asked for is wrong.
+        The exit code: 0, 1 if the run failed, 2 if what was asked for is wrong, 130 on Ctrl-C.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     parser = argparse.ArgumentParser(prog="python -m experiments.run", description="One run.")
@@ -167,11 +168,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         metrics = carry_out(prepared, command=command_line("experiments.run", given))
     except NonFiniteLossError as error:
-        print(f"error: {error}\nThe last checkpoint is in {config.out}.", file=sys.stderr)
+        print(f"error: {error}\n{_last_checkpoint(prepared)}", file=sys.stderr)
         return 1
+    except (KeyboardInterrupt, SystemExit) as error:
+        # Lightning turns Ctrl-C in a fit into an exit.
+        interrupt = error if isinstance(error, KeyboardInterrupt) else error.__context__
+        if not isinstance(interrupt, KeyboardInterrupt):
+            raise
+        if prepared.trainer.is_global_zero:
+            again = shlex.join(command_line("experiments.run", given))
+            print(
+                f"interrupted. {_last_checkpoint(prepared)} The same command goes on from what "
+                f"is there:\n{again}",
+                file=sys.stderr,
+            )
+        return 130
     if metrics:
         print(json.dumps({"out": config.out, **metrics}))
     return 0
+
+
+def _last_checkpoint(prepared: Prepared) -> str:
+    """Where a run that stopped would go on, as a sentence."""
+    if last := latest_checkpoint(prepared.folder.checkpoints):
+        return f"The last checkpoint is {last}."
+    every = prepared.config.train.checkpoint_every
+    return f"There is no checkpoint yet (one is written every {every} steps)."
 
 
 if __name__ == "__main__":

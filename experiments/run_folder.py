@@ -55,8 +55,17 @@ class RunFolder:
         """See whether a run of `config` may start or go on here.
 
         Raises:
-            ValueError: If the folder holds something else.
+            ValueError: If the folder holds something else, a file is in its way, or its config
+                cannot be read.
         """
+        for above in self.path.parents:
+            if above.exists():
+                if not above.is_dir():
+                    raise ValueError(
+                        f"{self.path} cannot be a folder, because {above} is a file; "
+                        "choose another with out=..."
+                    )
+                break
         if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
             return
         file = self.path / "config.yaml"
@@ -65,7 +74,7 @@ class RunFolder:
                 f"{self.path} exists and is not a run folder (it has no config.yaml); "
                 "choose another with out=..."
             )
-        stored, given = (_flat(c) for c in (yaml.safe_load(file.read_text()), plain(config)))
+        stored, given = _flat(_stored(file)), _flat(plain(config))
         changes = [
             f"{key} is {stored.get(key)} there and {given.get(key)} here"
             for key in dict.fromkeys([*stored, *given])
@@ -95,6 +104,23 @@ class RunFolder:
         fresh = self.path / ".metrics.json"
         fresh.write_text(json.dumps(metrics, indent=1) + "\n")
         os.replace(fresh, self.path / "metrics.json")
+
+
+def _stored(file: Path) -> dict[str, Any]:
+    """The config of the run that is there."""
+    try:
+        found = yaml.safe_load(file.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        why = f"it is not valid YAML: {error}"
+    else:
+        if isinstance(found, dict):
+            return found
+        kind = "empty" if found is None else f"a {type(found).__name__}"
+        why = f"it must be a mapping of keys to values, and is {kind}"
+    raise ValueError(
+        f"{file} does not say what run is there: {why}. Delete {file.parent}, or choose another "
+        "folder with out=..."
+    )
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

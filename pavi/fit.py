@@ -11,6 +11,7 @@ import torch
 from pavi.core import HierarchicalModel
 from pavi.data import PlateData, PlateDataModule, default_batch
 from pavi.encodings import Encodings
+from pavi.fit_checks import check_choices, check_model_and_data, check_numbers
 from pavi.flows import Flow
 from pavi.guides import PlateAmortizedGuide
 from pavi.guides.base import Guide
@@ -67,8 +68,19 @@ def fit(
         ValueError: If an argument does not fit the model or the data, or a checkpoint is damaged.
         NonFiniteLossError: If the loss becomes NaN or infinite.
     """
-    if steps < 1:
-        raise ValueError(f"steps must be positive, got {steps}.")
+    check_model_and_data(model, data)
+    check_choices(
+        model,
+        encodings=encodings,
+        flow=flow,
+        flows=flows,
+        dependence=dependence,
+        guide=guide,
+        objective=objective,
+        warm_up=warm_up,
+        optimization=optimization,
+    )
+    check_numbers(batch=batch, steps=steps, seed=seed)
     if guide is None:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)

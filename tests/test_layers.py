@@ -30,7 +30,8 @@ LAYERS = {
     "metrics": {"core", "data", "guides", "objectives"},
     "training": BELOW_TRAINING,
     "posterior": BELOW_TRAINING | {"training"},
-    "fit": EVERYTHING,
+    "fit_checks": EVERYTHING - {"fit", "amortize"},
+    "fit": EVERYTHING | {"fit_checks"},
     "amortize": EVERYTHING,
     "__init__": EVERYTHING,
 }

@@ -18,9 +18,9 @@ from pavi.data.plate_data import PlateData
 class Chunks:
     """Splits a data set along one plate, so that a chunk fits a budget of numbers.
 
-    The plate is one that lies within no other. Everything below its rows comes with them; all
-    other plates are in every chunk as a whole, and latent sites on these (`fixed`) must be drawn
-    once and handed to every chunk.
+    The plate is the largest that lies within no other, of equals that of most rows. Everything
+    below its rows comes with them; all other plates are in every chunk as a whole, and latent
+    sites on these (`fixed`) must be drawn once and handed to every chunk.
 
     Args:
         data: The data.
@@ -35,7 +35,9 @@ class Chunks:
         graph = data.model.plates
         self._data = data
         sizes = data.numbers()
-        self.plate = max(sizes, key=lambda plate: sizes[plate], default=None)
+        self.plate = max(
+            sizes, key=lambda plate: (sizes[plate], data.cardinalities[plate]), default=None
+        )
         split = set() if self.plate is None else {self.plate, *graph.descendants(self.plate)}
         self._below = [p for p in graph if p in split and p != self.plate]
         self._split = split
@@ -65,9 +67,9 @@ class Chunks:
 
         Args:
             seed: Of the noise.
-            observed: Whether observed values come along; covariates always do.
+            observed: Whether observed values come along; covariates that are there always do.
         """
-        sites = None if observed else self._data.model.covariates
+        sites = None if observed else self._data.covariates
         for number, rows in enumerate(self.rows()):
             noise = int(np.random.default_rng([seed, 1 + number]).integers(2**63 - 1))
             yield self._data.batch(rows, sites=sites, seed=noise)

@@ -11,11 +11,17 @@ FULL_BATCH = 200_000
 def default_batch(data: PlateData) -> dict[str, int]:
     """All data while a draw holds at most 200,000 numbers, otherwise that many by rows.
 
-    The rows are those of the largest plate that lies within no other.
+    The rows are those of the largest plate that lies within no other. Of plates about as large, as
+    those of a crossing are, it is one of which a row fits, and of equals the one of most rows.
     """
     numbers = data.numbers()
     if not numbers or max(numbers.values()) <= FULL_BATCH:
         return {}
-    plate = max(numbers, key=lambda p: numbers[p])
-    rows = data.cardinalities[plate]
-    return {plate: max(1, rows * FULL_BATCH // numbers[plate])}
+    rows, largest = data.cardinalities, max(numbers.values())
+
+    def rank(plate: str) -> tuple[float, int, int]:
+        fits = min(1.0, rows[plate] * FULL_BATCH / numbers[plate])
+        return fits, numbers[plate], rows[plate]
+
+    plate = max((p for p in numbers if 2 * numbers[p] >= largest), key=rank)
+    return {plate: max(1, rows[plate] * FULL_BATCH // numbers[plate])}

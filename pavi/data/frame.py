@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from pavi.core import HierarchicalModel
+from pavi.data.columns import blank, check_frame, column, number_column
+from pavi.data.labels import plain_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +34,7 @@ def read_frame(
     Returns:
         Arrays, links and labels, as `PlateData.from_arrays` takes them.
     """
+    check_frame(frame)
     if not len(frame):
         raise ValueError("the frame has no rows.")
     coded: dict[str, _Coded] = {}
@@ -46,7 +49,7 @@ def read_frame(
         name: _array(frame, name, model, coded) for name in (*model.observed, *model.covariates)
     }
     named = [name for name in model.plates if name in frame.columns]
-    return arrays, links, {name: coded[name].labels.tolist() for name in named}
+    return arrays, links, {name: plain_labels(name, coded[name].labels) for name in named}
 
 
 def _code(
@@ -68,16 +71,16 @@ def _code(
                 f"others; columns are {list(frame.columns)}."
             )
         return _Coded(rows, rows, rows)
-    column = frame[name].to_numpy()
-    if (blank := _blank(column)).any():
+    given = column(frame, name)
+    if (absent := blank(given)).any():
         raise ValueError(
-            f"plate {name!r}: {int(blank.sum())} rows of the frame have no label; "
-            f"the first is row {int(blank.argmax())}."
+            f"plate {name!r}: {int(absent.sum())} rows of the frame have no label; "
+            f"the first is row {int(absent.argmax())}."
         )
     try:
-        labels, codes = np.unique(column, return_inverse=True)
+        labels, codes = np.unique(given, return_inverse=True)
     except TypeError as error:
-        kinds = sorted({type(label).__name__ for label in column})
+        kinds = sorted({type(label).__name__ for label in given})
         raise ValueError(
             f"plate {name!r}: its labels cannot be put in order, they are of the types {kinds}; "
             "make them all of one type."
@@ -90,23 +93,11 @@ def _code(
     return _Coded(labels[distinct[0]], codes.reshape(-1), first)
 
 
-def _blank(column: np.ndarray) -> np.ndarray:
-    return np.array([_is_blank(value) for value in column], dtype=bool)
-
-
-def _is_blank(value: Any) -> bool:
-    """Whether this is no label: None, or NaN, the one value that differs from itself."""
-    try:
-        return value is None or bool(value != value)
-    except TypeError:  # pandas' NA has no truth value
-        return True
-
-
 def _array(
     frame: pd.DataFrame, name: str, model: HierarchicalModel, coded: dict[str, _Coded]
 ) -> np.ndarray:
     site = model.sites[name]
-    column = _column(frame, name, site.event_shape)
+    given = _values(frame, name, site.event_shape)
     shape: tuple[int, ...] = ()
     if not site.plates:
         codes = np.zeros(len(frame), dtype=np.int64)
@@ -114,23 +105,31 @@ def _array(
         shape = tuple(len(coded[plate].labels) for plate in site.plates)
         codes = np.ravel_multi_index([coded[plate].codes for plate in site.plates], shape)
     cells, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-    varies = ~_same(column, column[first][inverse.reshape(-1)])
+    varies = ~_same(given, given[first][inverse.reshape(-1)])
     if varies.any():
         row = int(varies.argmax())
         other = first[inverse.reshape(-1)[row]]
         where = ", ".join(f"{p} {coded[p].labels[coded[p].codes[row]]!r}" for p in site.plates)
+        where = where or "the whole frame"
+        for one, present in ((row, other), (other, row)):
+            if np.isnan(given[one]).any() and not np.isnan(given[present]).any():
+                raise ValueError(
+                    f"column {name!r} has a missing value in row {one} of the frame; row "
+                    f"{present}, of the same row of its plates ({where}), has {given[present]}. "
+                    "Fill it in, or drop the row."
+                )
         raise ValueError(
-            f"column {name!r} varies within one row of its plates ({where or 'the whole frame'}): "
-            f"row {other} of the frame has {column[other]}, row {row} has {column[row]}."
+            f"column {name!r} varies within one row of its plates ({where}): "
+            f"row {other} of the frame has {given[other]}, row {row} has {given[row]}."
         )
     if len(cells) == int(np.prod(shape)):
-        return column[first].reshape((*shape, *site.event_shape))
+        return given[first].reshape((*shape, *site.event_shape))
     full = np.full((int(np.prod(shape)), *site.event_shape), np.nan)
-    full[cells] = column[first]
+    full[cells] = given[first]
     return full.reshape((*shape, *site.event_shape))
 
 
-def _column(frame: pd.DataFrame, name: str, event_shape: tuple[int, ...]) -> np.ndarray:
+def _values(frame: pd.DataFrame, name: str, event_shape: tuple[int, ...]) -> np.ndarray:
     names = [name]
     if event_shape:
         names = [f"{name}_{i}" for i in range(int(np.prod(event_shape)))]
@@ -138,7 +137,7 @@ def _column(frame: pd.DataFrame, name: str, event_shape: tuple[int, ...]) -> np.
         raise ValueError(
             f"the frame lacks the columns {absent} of {name!r}; columns are {list(frame.columns)}."
         )
-    columns = [frame[n].to_numpy() for n in names]
+    columns = [number_column(frame, n) for n in names]
     return np.stack(columns, axis=-1).reshape(-1, *event_shape) if event_shape else columns[0]
 
 

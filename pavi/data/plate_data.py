@@ -17,6 +17,7 @@ from pavi.core.batch import Links
 from pavi.data.arrays import read_arrays
 from pavi.data.children import Children
 from pavi.data.frame import read_frame
+from pavi.data.labels import plain_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +58,7 @@ class PlateData:
         model: HierarchicalModel,
         *,
         links: Mapping[str, Any] | None = None,
-        labels: Mapping[str, Sequence[Any]] | None = None,
+        labels: Mapping[str, Sequence[Any] | np.ndarray] | None = None,
         missing: str = "error",
         dtype: torch.dtype = torch.float32,
     ) -> PlateData:
@@ -68,7 +69,7 @@ class PlateData:
             model: The template.
             links: Per indexed plate, each row's parent as a row number, `(rows,)`; for a plate
                 within several, a mapping from each of them to such an array.
-            labels: Per plate, names of its rows.
+            labels: Per plate, names of its rows: texts, numbers, dates, or tuples of these.
             missing: What to do about NaN in observed values: `"error"`, or `"ignore"` to leave
                 them out of the likelihood.
             dtype: The floating-point type of the values.
@@ -90,7 +91,7 @@ class PlateData:
             links=found.links,
             values=found.values,
             present=found.present,
-            labels=labels or {},
+            labels={plate: plain_labels(plate, names) for plate, names in (labels or {}).items()},
             like=torch.zeros((), dtype=dtype),
         )
 
@@ -119,12 +120,22 @@ class PlateData:
             dtype: The floating-point type of the values.
 
         Raises:
-            ValueError: If a column is missing, a value varies within a group, or as `from_arrays`.
+            ValueError: If this is no frame, a column is missing, there twice or not of numbers, a
+                value varies within a group or is missing there, or as `from_arrays`.
         """
         arrays, links, labels = read_frame(frame, model)
         return cls.from_arrays(
             arrays, model, links=links, labels=labels, missing=missing, dtype=dtype
         )
+
+    def __repr__(self) -> str:
+        plates = ", ".join(f"{plate} {size:,}" for plate, size in self.cardinalities.items())
+        return f"PlateData(plates: {plates or 'none'}; values: {', '.join(self.values) or 'none'})"
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """The covariates that are there; a posterior loaded without data has none."""
+        return tuple(name for name in self.model.covariates if name in self.values)
 
     def batch(
         self,

@@ -20,12 +20,13 @@ from collections.abc import Mapping
 from typing import final
 
 import numpy as np
-import torch
 
 from pavi.core.plates import PlateGraph
 from pavi.data.plate_data import PlateData
 
 Rows = dict[str, np.ndarray]
+# How many terms of a sum are held at a time, and where a probability of e to this is zero.
+BLOCK, CERTAIN = 2**20, -50.0
 
 
 @final
@@ -168,20 +169,23 @@ def inclusion_probability(degree: np.ndarray, *, total: int, size: int) -> np.nd
     r"""The probability that a draw of `size` of `total` hits at least one of `degree` marked rows.
 
     .. math:: \pi = 1 - \binom{N-k}{n} \Big/ \binom{N}{n}
+        = 1 - \prod_{j<k} \Big(1 - \frac{n}{N-j}\Big)
 
     Example:
         >>> inclusion_probability(np.array([1, 3]), total=4, size=2).round(12).tolist()
         [0.5, 1.0]
     """
-    missed = torch.as_tensor(total - degree, dtype=torch.float64)
-    log_missed = (
-        torch.lgamma(missed + 1)
-        - torch.lgamma((missed - size).clamp(min=0) + 1)
-        - torch.lgamma(torch.tensor(total + 1.0, dtype=torch.float64))
-        + torch.lgamma(torch.tensor(total - size + 1.0, dtype=torch.float64))
-    )
-    probability = torch.where(missed < size, 1.0, -torch.expm1(log_missed))
-    return probability.numpy()
+    log_missed = np.where(degree > total - size, -np.inf, 0.0)
+    left, done = np.flatnonzero((degree > 0) & (degree <= total - size)), 0
+    # A product of the ratios (N - n - j) / (N - j), j < k, keeps all digits where the difference
+    # of log-gammas loses them. Its terms are summed once for all degrees, a block at a time.
+    while len(left):
+        terms = np.arange(done, min(done + BLOCK, int(degree[left].max())))
+        sums = np.cumsum(np.log1p(-size / (total - terms)))
+        log_missed[left] += sums[np.minimum(degree[left] - done, len(sums)) - 1]
+        done += len(terms)
+        left = left[(degree[left] > done) & (log_missed[left] > CERTAIN)]
+    return -np.expm1(log_missed)
 
 
 def _check_sizes(sizes: Mapping[str, int], data: PlateData) -> None:

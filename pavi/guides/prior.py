@@ -54,7 +54,7 @@ def prior_references(model: HierarchicalModel) -> dict[str, PriorReference]:
     covariates = {}
     for name in model.covariates:
         site = model.sites[name]
-        covariates[name] = torch.ones(*(1 for _ in site.plates), *site.event_shape)
+        covariates[name] = torch.ones([*(1 for _ in site.plates), *site.event_shape])
     batch = whole(sizes, links, covariates, like=torch.zeros((), dtype=torch.float64))
     values: dict[str, Tensor] = {}
     found = {}

@@ -13,6 +13,7 @@ from pavi.core.distributions import unvalidated
 from pavi.data import PlateData
 from pavi.data.chunks import Chunks
 from pavi.guides.base import Draws, Guide
+from pavi.metrics.absent_covariates import absent_covariates
 
 
 @final
@@ -86,6 +87,7 @@ def full_elbo(
 
 
 def draw_fixed(guide: Guide, data: PlateData, chunks: Chunks, *, draws: int, seed: int) -> Draws:
-    """Draw the sites that all chunks share."""
-    batch = data.batch(sites=data.model.covariates, seed=seed)
-    return guide(batch, draws=draws, sites=chunks.fixed)
+    """Draw the sites that all chunks share, but for those whose covariates the data lack."""
+    batch = data.batch(sites=data.covariates, seed=seed)
+    sites = [site for site in chunks.fixed if not absent_covariates(guide, data, [site])]
+    return guide(batch, draws=draws, sites=sites)

@@ -18,6 +18,7 @@ from pavi.guides import PlateAmortizedGuide
 from pavi.guides.base import Draws, Guide
 from pavi.metrics import ELBOEstimate, full_elbo
 from pavi.metrics.full_elbo import draw_fixed
+from pavi.posterior.checks import check_covariates, check_draws, check_levels, row_numbers
 from pavi.posterior.encode import encode
 from pavi.posterior.extension import extended_guide
 from pavi.posterior.storage import read_posterior, write_posterior
@@ -56,30 +57,39 @@ class Posterior:
         self.model = guide.model
         self.history = {key: list(values) for key, values in (history or {}).items()}
 
+    def __repr__(self) -> str:
+        return f"Posterior({', '.join(self.model.latents)}\n  of {self.data!r})"
+
     @torch.no_grad()
-    def sample(self, *sites: str, draws: int = 1000, seed: int = 0, **rows: Sequence[int]) -> Any:
+    def sample(
+        self,
+        *sites: str,
+        draws: int = 1000,
+        seed: int = 0,
+        **rows: Sequence[int] | np.ndarray,
+    ) -> Any:
         """Joint draws of latent sites.
 
         Args:
             sites: The sites; all of them by default.
             draws: The number of draws.
             seed: The same seed gives the same draws.
-            rows: Per plate, the row numbers to draw, in any order; all rows by default.
+            rows: Per plate, the row numbers to draw, in any order; all rows by default. The labels
+                of a plate's rows, in the order of their numbers, are in `data.labels`.
 
         Returns:
             A tensor `(draws, *plates, *event)` for one named site, otherwise a dict of these.
 
         Raises:
-            ValueError: If a site or plate does not exist, or a row is out of range.
+            ValueError: If a site or plate does not exist, a row is out of range, there are no
+                draws, or the prior of a drawn site needs a covariate that the posterior was loaded
+                without.
 
         Example:
             `posterior.sample("school_effect", school=[3, 17])`
         """
-        wanted = sites or self.model.latents
-        if unknown := [site for site in wanted if site not in self.model.latents]:
-            raise ValueError(
-                f"{unknown[0]!r} is not a latent site; these are {list(self.model.latents)}."
-            )
+        wanted = self._wanted(sites)
+        check_draws(draws)
         if rows:
             values = self._sample_rows(wanted, rows, draws=draws, seed=seed)
         else:
@@ -99,12 +109,17 @@ class Posterior:
 
         Args:
             sites: The sites; all of them by default.
-            draws: The number of draws they are computed from.
+            draws: The number of draws they are computed from, at least two.
             seed: Of the draws.
             levels: The quantile levels.
             progress: Whether to show a bar.
+
+        Raises:
+            ValueError: As `sample`, or if a level lies outside of [0, 1].
         """
-        wanted = sites or self.model.latents
+        wanted = self._wanted(sites)
+        check_draws(draws, least=2)
+        check_levels(levels)
         chunks = Chunks(self.data, draws=draws)
         found: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {site: [] for site in wanted}
         for drawn in self._chunks(chunks, wanted, draws=draws, seed=seed, progress=progress):
@@ -130,8 +145,9 @@ class Posterior:
         """The ELBO on all data, with its standard error over draws.
 
         Raises:
-            ValueError: If the posterior was loaded without data.
+            ValueError: If the posterior was loaded without data, or there are no draws.
         """
+        check_draws(draws)
         if absent := [site for site in self.model.observed if site not in self.data.values]:
             raise ValueError(
                 f"the ELBO needs the observed values of {absent}; "
@@ -216,6 +232,16 @@ class Posterior:
         saved = read_posterior(Path(path), model, data)
         return cls(saved.guide, saved.data, encodings=saved.encodings, history=saved.history)
 
+    def _wanted(self, sites: Sequence[str]) -> Sequence[str]:
+        """The sites to draw, seen to exist and to have the covariates that their priors need."""
+        wanted = sites or self.model.latents
+        if unknown := [site for site in wanted if site not in self.model.latents]:
+            raise ValueError(
+                f"{unknown[0]!r} is not a latent site; these are {list(self.model.latents)}."
+            )
+        check_covariates(self.guide, self.data, wanted)
+        return wanted
+
     def _sample_all(self, wanted: Sequence[str], *, draws: int, seed: int) -> dict[str, Tensor]:
         chunks = Chunks(self.data, draws=draws)
         parts: dict[str, list[Tensor]] = {site: [] for site in wanted}
@@ -234,20 +260,21 @@ class Posterior:
             yield self.guide(batch, draws=draws, given=fixed, sites=wanted)
 
     def _sample_rows(
-        self, wanted: Sequence[str], rows: Mapping[str, Sequence[int]], *, draws: int, seed: int
+        self,
+        wanted: Sequence[str],
+        rows: Mapping[str, Sequence[int] | np.ndarray],
+        *,
+        draws: int,
+        seed: int,
     ) -> dict[str, Tensor]:
         graph, sizes = self.model.plates, self.data.cardinalities
         chosen: dict[str, np.ndarray] = {}
         for plate, numbers in rows.items():
             if plate not in graph:
                 raise ValueError(f"{plate!r} is not a plate; plates are {list(graph)}.")
-            array = np.asarray(numbers)
-            if array.ndim != 1 or array.dtype.kind not in "iu":
-                raise ValueError(f"rows of plate {plate!r} must be a list of row numbers.")
-            if outside := [int(n) for n in array if not 0 <= n < sizes[plate]]:
-                raise ValueError(
-                    f"plate {plate!r} has rows 0 to {sizes[plate] - 1}, got {outside[0]}."
-                )
+            array = row_numbers(
+                plate, numbers, size=sizes[plate], labelled=plate in self.data.labels
+            )
             related = graph.ancestors(plate) | graph.descendants(plate)
             if clash := sorted(related & set(rows)):
                 raise ValueError(
@@ -255,7 +282,7 @@ class Posterior:
                 )
             chosen[plate] = array
         batch_rows = self._closed(chosen)
-        batch = self.data.batch(batch_rows, sites=self.model.covariates, seed=seed)
+        batch = self.data.batch(batch_rows, sites=self.data.covariates, seed=seed)
         drawn: Draws = self.guide(batch, draws=draws, sites=wanted)
         values = {}
         for site in wanted:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from pavi.core import HierarchicalModel
 from pavi.data import PlateData
+from pavi.data.labels import from_json, to_json
 from pavi.encodings import (
     DeepSetEncodings,
     FreeEncodings,
@@ -29,6 +30,7 @@ from pavi.guides.plate_amortized import PlateAmortizedGuide
 from pavi.posterior.signature import difference, signature
 
 FORMAT = 1
+KEYS = ("format", "model", "guide", "cardinalities", "labels", "dtype", "history")
 CARD, WEIGHTS, LINKS = "posterior.json", "weights.safetensors", "links.safetensors"
 # Of a guide that computes its encodings from data: those of the data it was fitted to.
 ENCODINGS = "encodings.safetensors"
@@ -81,29 +83,51 @@ def write_posterior(
         "model": signature(guide.model),
         "guide": guide.config(),
         "cardinalities": dict(data.cardinalities),
-        "labels": {plate: list(names) for plate, names in data.labels.items()},
+        "labels": {plate: [to_json(n) for n in names] for plate, names in data.labels.items()},
         "dtype": str(data.like.dtype).removeprefix("torch."),
         "history": dict(history),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    path = path.resolve()
+    # Not a temporary folder of Python's: those are the user's alone, whatever the umask says.
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    fresh.mkdir(parents=True)
     try:
         (fresh / CARD).write_text(json.dumps(card, indent=1))
-        state = {key: value.contiguous().cpu() for key, value in guide.state_dict().items()}
-        save_file(state, fresh / WEIGHTS)
+        save_file(_apart(guide.state_dict()), fresh / WEIGHTS)
         if encodings is not None:
-            save_file({k: v.contiguous().cpu() for k, v in encodings.items()}, fresh / ENCODINGS)
+            save_file(_apart(encodings), fresh / ENCODINGS)
         links = {
             f"{plate}/{parent}": rows
             for plate, parents in data.links.items()
             for parent, rows in parents.items()
         }
-        save_file(links, fresh / LINKS)
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(fresh, path)
+        save_file(_apart(links), fresh / LINKS)
+        _put(fresh, path)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Copies that share no memory, which safetensors cannot write."""
+    return {
+        key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for key, value in tensors.items()
+    }
+
+
+def _put(fresh: Path, path: Path) -> None:
+    """Move a folder to its place; what was there is removed only after that."""
+    if not path.exists():
+        os.replace(fresh, path)
+        return
+    old = fresh.with_name(f"{fresh.name}.old")
+    os.replace(path, old)
+    try:
+        os.replace(fresh, path)
+    except OSError:
+        os.replace(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def read_posterior(path: Path, model: HierarchicalModel, data: PlateData | None) -> Saved:
@@ -117,31 +141,42 @@ def read_posterior(path: Path, model: HierarchicalModel, data: PlateData | None)
         encodings = load_file(held) if held.is_file() else None
     except (OSError, ValueError, SafetensorError) as error:
         raise ValueError(f"{path} cannot be read; a file is damaged or absent: {error}") from error
-    if card["format"] != FORMAT:
+    if isinstance(card, dict) and card.get("format", FORMAT) != FORMAT:
         raise ValueError(f"{path} has format {card['format']}; this version reads {FORMAT}.")
-    if found := difference(card["model"], signature(model)):
+    absent = [key for key in KEYS if key not in card] if isinstance(card, dict) else list(KEYS)
+    if absent:
+        raise ValueError(f"{path} cannot be read; its {CARD} is damaged: it lacks {absent}.")
+    try:
+        found = difference(card["model"], signature(model))
+        saved = None if found else _without_values(card, links, model)
+        options = _options(card["guide"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read; its {CARD} is damaged: {error!r}.") from error
+    if found or saved is None:
         raise ValueError(f"{path} belongs to another model: {found}.")
     if data is None:
-        data = _without_values(card, links, model)
+        data = saved
     elif dict(data.cardinalities) != card["cardinalities"]:
         raise ValueError(
             f"{path} was fitted to other data: its plates have {card['cardinalities']} rows, "
             f"those of the given data {dict(data.cardinalities)}."
         )
-    config = card["guide"]
-    guide = PlateAmortizedGuide(
-        model,
-        data.cardinalities,
-        encodings=_choice(config["encodings"]),
-        flow=_choice(config["flow"]),
-        flows={name: _choice(flow) for name, flow in config["flows"].items()},
-        dependence=config["dependence"],
-    ).to(data.like.dtype)
+    guide = PlateAmortizedGuide(model, data.cardinalities, **options).to(data.like.dtype)
     try:
         guide.load_state_dict(weights)
     except RuntimeError as error:
         raise ValueError(f"{path}: its weights do not fit its description: {error}") from error
     return Saved(guide, data, encodings, card["history"])
+
+
+def _options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the guide was built with."""
+    return {
+        "encodings": _choice(config["encodings"]),
+        "flow": _choice(config["flow"]),
+        "flows": {name: _choice(flow) for name, flow in config["flows"].items()},
+        "dependence": config["dependence"],
+    }
 
 
 def _choice(plain: Mapping[str, Any]) -> Any:
@@ -167,6 +202,6 @@ def _without_values(
         links=found,
         values={},
         present={},
-        labels=card["labels"],
+        labels={plate: [from_json(n) for n in names] for plate, names in card["labels"].items()},
         like=torch.zeros((), dtype=getattr(torch, card["dtype"])),
     )

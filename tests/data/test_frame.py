@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -123,9 +125,38 @@ def test_the_order_of_the_rows_does_not_matter_for_a_full_crossing():
         (PUPILS.assign(y=[1, 2, 3, 4, 5]), ragged_nest, r"'y' is real-valued .* integers"),
         (PUPILS.assign(y=np.inf), ragged_nest, r"'y': 5 of 5 values are infinite"),
         (PUPILS.assign(x=list("abcde")), ragged_nest, r"'x': expected numbers, got an array of"),
+        (PUPILS.assign(x=["1,5", "2", "3", "4", "5"]), ragged_nest,
+         r"column 'x': expected numbers.* row 0 of the frame has '1,5'\. .* decimal=','"),
+        (PUPILS.assign(x=pd.Series([1.5, "2", 3, 4, 5], dtype=object)), ragged_nest,
+         r"column 'x': expected numbers.* row 1 of the frame has '2'\. .* pandas.to_numeric"),
+        (PUPILS.assign(x=pd.array([1.0, None, 3.0, 4.0, 5.0], dtype="Float64")), ragged_nest,
+         r"covariate 'x': 1 of 5 values are NaN"),
+        (CELLS.assign(age=[3.0, 4.0, np.nan, 5.0, 5.0]), crossed,
+         r"column 'age' has a missing value in row 2 of the frame; row 0, .* \(subject 'u'\), has 3"),
+        (CELLS.assign(age=[np.nan, 4.0, 3.0, 5.0, 5.0]), crossed,
+         r"column 'age' has a missing value in row 0 of the frame; row 2, "),
+        (pd.concat([PUPILS, PUPILS[["y"]]], axis=1), ragged_nest,
+         r"the frame has 2 columns named 'y'; columns are \['lea', 'school', 'x', 'y', 'y'\]"),
+        (pd.concat([PUPILS, PUPILS[["lea"]]], axis=1), ragged_nest, r"has 2 columns named 'lea'"),
+        ("data.csv", ragged_nest, r"must have columns.* got 'data.csv': read the file first"),
+        ({"y": [1.0]}, ragged_nest, r"must have columns.* got a dict: make it one, .*from_arrays"),
+        (PUPILS["y"], ragged_nest, r"must have columns.* got a Series"),
         (PUPILS.iloc[:0], ragged_nest, r"the frame has no rows"),
     ],
 )  # fmt: skip
 def test_frames_that_do_not_fit_are_refused(frame, model, message):
     with pytest.raises(ValueError, match=message):
         PlateData.from_frame(frame, model())
+
+
+def test_numbers_that_pandas_holds_as_objects_are_numbers():
+    nullable = PUPILS.assign(y=pd.array([1.0, None, 3.0, 4.0, 5.0], dtype="Float64"))
+    data = PlateData.from_frame(nullable, ragged_nest(), missing="ignore")
+    assert data.present["y"].tolist() == [True, False, True, True, True]
+    decimals = PlateData.from_frame(PUPILS.assign(x=[Decimal(i) for i in range(5)]), ragged_nest())
+    assert decimals.values["x"].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
+
+
+def test_data_are_shown_in_a_line():
+    data = PlateData.from_frame(PUPILS, ragged_nest())
+    assert repr(data) == "PlateData(plates: lea 2, school 3, pupil 5; values: y, x)"

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from experiments import demo
 from experiments.comparison import Comparison
 from experiments.demo import main
 from experiments.figures import caterpillar, elbo_curve
@@ -52,12 +53,18 @@ def test_the_elbo_curve_shows_the_distance_to_the_end():
     assert "30 steps in 3 s" in axes.get_xlabel()
 
 
-def test_the_demo_prints_a_table_and_draws_its_figures(tmp_path, capsys):
+def test_the_demo_prints_a_table_and_draws_its_figures(tmp_path, capsys, monkeypatch):
+    def provenance(**given):
+        assert not (tmp_path / "chem97").exists(), "the results would make the tree dirty"
+        return {"seed": given["seed"]}
+
+    monkeypatch.setattr(demo, "provenance", provenance)
     assert main(["--out", str(tmp_path / "chem97"), "--steps", "2"]) == 0
     assert "tau_school" in capsys.readouterr().out
     names = {path.name for path in (tmp_path / "chem97").iterdir()}
     assert names == {"comparison.json", "elbo.png", "model.png", "model.svg", "schools.png"}
     result = json.loads((tmp_path / "chem97" / "comparison.json").read_text())
+    assert result["provenance"] == {"seed": 0}
     assert set(result["globals"]) == {"mu", "beta", "tau_lea", "tau_school", "sigma"}
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import experiments.run
 from experiments.config_file import load
 from experiments.run import carry_out, main, prepare
 from pavi import Posterior
@@ -110,6 +112,30 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
         run(AFFINE, f"out={tmp_path}")
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "and is empty"),
+        ("- a", "and is a list"),
+        ("{a: ", "it is not valid YAML"),
+        ("seed: 0", "holds a run of another config"),
+    ],
+)
+def test_a_damaged_config_of_a_run_is_told(text, why, tmp_path):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(ValueError, match=f"(?s){why}.*out=") as caught:
+        run(AFFINE, f"out={tmp_path}")
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_a_file_in_the_way_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        ValueError, match="x/y cannot be a folder, because .*file is a file; choose"
+    ):
+        run(AFFINE, f"out={tmp_path / 'file' / 'x' / 'y'}")
+
+
 def test_a_truncated_checkpoint_is_named(tmp_path):
     out = tmp_path / "run"
     run(AFFINE, f"out={out}")
@@ -141,6 +167,63 @@ def test_a_failed_start_says_why_and_writes_nothing(override, message, tmp_path,
     assert message in error
     assert "Traceback" not in error
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def interrupts():
+    """Lightning ignores Ctrl-C for good after the first."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(
+    ("every", "message"),
+    [
+        (4, "step=4.ckpt. The same command"),
+        (10, "no checkpoint yet (one is written every 10 steps"),
+    ],
+)
+def test_an_interrupted_run_says_how_to_go_on(
+    every, message, tmp_path, capsys, monkeypatch, interrupts
+):
+    def prepare_broken(*given, **options):
+        prepared = prepare(*given, **options)
+
+        def hook(*_):
+            if prepared.trainer.global_step == 6:
+                raise KeyboardInterrupt
+
+        prepared.experiment.module.guide.register_forward_pre_hook(hook)
+        return prepared
+
+    monkeypatch.setattr(experiments.run, "prepare", prepare_broken)
+    arguments = [str(AFFINE), f"out={tmp_path / 'run'}", f"train.checkpoint_every={every}"]
+    assert main(arguments) == 130
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.splitlines()[-1].endswith("-m experiments.run " + " ".join(arguments))
+    monkeypatch.undo()
+    assert main(arguments) == 0
+
+
+@pytest.mark.parametrize(
+    ("every", "message"), [(4, "last checkpoint is "), (10, "no checkpoint yet")]
+)
+def test_a_failed_run_names_a_checkpoint_only_if_there_is_one(
+    every, message, tmp_path, capsys, monkeypatch
+):
+    def prepare_broken(*given, **options):
+        prepared = prepare(*given, **options)
+        break_parameters(prepared, step=6)
+        return prepared
+
+    monkeypatch.setattr(experiments.run, "prepare", prepare_broken)
+    out = tmp_path / "run"
+    assert main([str(AFFINE), f"out={out}", f"train.checkpoint_every={every}"]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert (str(out / "checkpoints" / "step=4.ckpt") in error) == (every == 4)
 
 
 def test_the_command_line_ends_with_the_metrics(tmp_path, capsys):

@@ -1,0 +1,75 @@
+"""What a posterior checks of what it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from pavi.data import PlateData
+from pavi.guides.base import Guide
+from pavi.metrics.absent_covariates import absent_covariates
+
+
+def check_covariates(guide: Guide, data: PlateData, sites: Sequence[str]) -> None:
+    """The data hold the covariates that a draw of these sites needs.
+
+    Raises:
+        ValueError: If one is absent.
+    """
+    for site, absent in absent_covariates(guide, data, sites).items():
+        raise ValueError(
+            f"drawing {list(sites)} needs the prior of {site!r}, which depends on the "
+            f"covariate {absent[0]!r}; the data hold {list(data.values)}. "
+            "Load the posterior with Posterior.load(path, model, data=...)."
+        )
+
+
+def check_draws(draws: Any, *, least: int = 1) -> None:
+    """A number of draws is an integer and large enough.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not isinstance(draws, Integral) or draws < least:
+        raise ValueError(f"draws must be an integer of at least {least}, got {draws!r}.")
+
+
+def check_levels(levels: Sequence[float]) -> None:
+    """Quantile levels lie between 0 and 1.
+
+    Raises:
+        ValueError: If one does not.
+    """
+    if outside := [level for level in levels if not 0 <= level <= 1]:
+        raise ValueError(
+            f"levels must lie between 0 and 1, such as (0.05, 0.5, 0.95); got {outside[0]!r}."
+        )
+
+
+def row_numbers(
+    plate: str, rows: Sequence[int] | np.ndarray, *, size: int, labelled: bool
+) -> np.ndarray:
+    """Row numbers of a plate as an array.
+
+    Args:
+        plate: The plate.
+        rows: As the user gave them.
+        size: How many rows the plate has.
+        labelled: Whether the plate has labels.
+
+    Raises:
+        ValueError: If they are no row numbers, or out of range.
+    """
+    hint = f" posterior.data.labels[{plate!r}] has the label of every row." if labelled else ""
+    array = np.asarray(rows)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise ValueError(
+            f"rows of plate {plate!r} must be a list of row numbers, from 0 to {size - 1}; "
+            f"got {rows!r}.{hint}"
+        )
+    if outside := [int(number) for number in array if not 0 <= number < size]:
+        raise ValueError(f"plate {plate!r} has rows 0 to {size - 1}, got {outside[0]}.{hint}")
+    return array

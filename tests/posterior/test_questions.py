@@ -1,0 +1,55 @@
+"""Questions that a posterior cannot answer, and what it says instead."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.distributions import Normal
+
+import pavi
+from pavi import HierarchicalModel, Latent, Observed, Plate
+
+
+@pytest.fixture(scope="module")
+def posterior():
+    model = HierarchicalModel(
+        [Plate("patient")],
+        {
+            "v": Latent(lambda: Normal(0.0, 1.0), "patient"),
+            "y": Observed(lambda v: Normal(v, 1.0), "patient"),
+        },
+    )
+    labels = {"patient": ["P7", "P9"]}
+    data = pavi.PlateData.from_arrays({"y": torch.zeros(2)}, model, labels=labels)
+    return pavi.fit(model, data, steps=1, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda p: p.summary("w"), r"'w' is not a latent site; these are \['v'\]"),
+        (lambda p: p.summary("y"), r"'y' is not a latent site"),
+        (lambda p: p.summary(levels=(0.5, 95.0)), r"levels must lie between 0 and 1, .*got 95.0"),
+        (lambda p: p.summary(levels=(float("nan"),)), r"levels must lie between 0 and 1, .*got nan"),
+        (lambda p: p.summary(draws=1), r"draws must be an integer of at least 2, got 1"),
+        (lambda p: p.sample(draws=0), r"draws must be an integer of at least 1, got 0"),
+        (lambda p: p.sample("v", patient=[0], draws=-1), r"draws must be .* got -1"),
+        (lambda p: p.elbo(draws=0), r"draws must be an integer of at least 1, got 0"),
+        (lambda p: p.sample("v", patient=np.array(["P7"])),
+         r"from 0 to 1; got array.*posterior.data.labels\['patient'\] has the label of every row"),
+        (lambda p: p.sample("v", patient=[2]), r"rows 0 to 1, got 2. posterior.data.labels\['pat"),
+    ],
+)  # fmt: skip
+def test_a_question_without_an_answer(posterior, ask, message):
+    with pytest.raises(ValueError, match=message):
+        ask(posterior)
+
+
+def test_rows_may_be_an_array(posterior):
+    assert posterior.sample("v", draws=3, patient=np.array([1])).shape == (3, 1)
+
+
+def test_a_posterior_is_shown_in_two_lines(posterior):
+    expected = "Posterior(v\n  of PlateData(plates: patient 2; values: y))"
+    assert repr(posterior) == expected
