@@ -15,7 +15,6 @@ from experiments.choices import ProblemName
 from experiments.config import ExperimentConfig, GuideConfig, ProblemConfig
 from experiments.problems import chem97, insteval
 from pavi import (
-    FreeEncodings,
     HierarchicalModel,
     Optimization,
     PlateAmortizedGuide,
@@ -67,9 +66,12 @@ def build(config: ExperimentConfig) -> Experiment:
         optimization=Optimization(
             learning_rate=train.learning_rate,
             table_rate=train.table_rate,
+            network_rate=train.network_rate,
             schedule=train.schedule,
             clip_norm=train.clip_norm,
+            clip_spikes=train.clip_spikes,
         ),
+        warm_up=train.build_warm_up(),
     )
     batch = default_batch(data) if train.batch is None else train.batch
     stream = PlateDataModule(data, batch=batch, seed=config.seed)
@@ -112,8 +114,9 @@ def build_guide(guide: GuideConfig, data: PlateData, *, seed: int) -> PlateAmort
         return PlateAmortizedGuide(
             data.model,
             data.cardinalities,
-            encodings=FreeEncodings(guide.encoding_dim),
+            encodings=guide.encodings.build(),
             flow=guide.flow.build(),
+            flows={site: flow.build() for site, flow in guide.flows.items()},
             dependence=guide.dependence,
         ).to(data.like.dtype)
 

@@ -17,6 +17,18 @@ class EncodingsName(StrEnum):
     """Where encodings come from."""
 
     FREE = "free"
+    DEEP_SET = "deep_set"
+    SET_TRANSFORMER = "set_transformer"
+    HYBRID = "hybrid"
+
+
+class PhaseName(StrEnum):
+    """A phase of the warm-up."""
+
+    COOL_START = "cool_start"
+    MAP = "map"
+    UNREGULARISED = "unregularised"
+    ANNEALED = "annealed"
 
 
 class FlowName(StrEnum):
@@ -24,6 +36,7 @@ class FlowName(StrEnum):
 
     AFFINE = "affine"
     AFFINE_FULL = "affine_full"
+    COUPLING = "coupling"
     MAF = "maf"
     NSF = "nsf"
 

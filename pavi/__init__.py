@@ -10,7 +10,7 @@ from pavi.encodings import (
     SetTransformerEncodings,
 )
 from pavi.fit import fit
-from pavi.flows import AffineFlow, MAFFlow, NSFFlow
+from pavi.flows import AffineFlow, CouplingFlow, MAFFlow, NSFFlow
 from pavi.guides import PlateAmortizedGuide
 from pavi.objectives import ForwardKL, ReducedELBO, WarmUp
 from pavi.posterior import AmortizedPosterior, Posterior
@@ -21,6 +21,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AffineFlow",
     "AmortizedPosterior",
+    "CouplingFlow",
     "Covariate",
     "DeepSetEncodings",
     "ForwardKL",

@@ -2,6 +2,14 @@
 
 from pavi.flows.affine import AffineFlow
 from pavi.flows.base import ConditionalFlow, Flow, FlowContext
-from pavi.flows.residual import MAFFlow, NSFFlow
+from pavi.flows.residual import CouplingFlow, MAFFlow, NSFFlow
 
-__all__ = ["AffineFlow", "ConditionalFlow", "Flow", "FlowContext", "MAFFlow", "NSFFlow"]
+__all__ = [
+    "AffineFlow",
+    "ConditionalFlow",
+    "CouplingFlow",
+    "Flow",
+    "FlowContext",
+    "MAFFlow",
+    "NSFFlow",
+]

@@ -70,6 +70,37 @@ class NSFFlow(Flow):
 
 
 @final
+@dataclass(frozen=True)
+class CouplingFlow(Flow):
+    """Affine coupling layers on the noise, then the affine map; both directions take one pass.
+
+    A layer moves one half of the dimensions by what it reads off the other, so a site of one
+    dimension has the affine map alone.
+
+    Args:
+        transforms: The number of coupling layers.
+        hidden: The widths of the hidden layers of each.
+
+    Reference:
+        Dinh et al. (2015), NICE: non-linear independent components estimation. Dinh et al. (2017),
+        Density estimation using Real NVP.
+    """
+
+    transforms: int = 2
+    hidden: tuple[int, ...] = (32, 32)
+
+    def build(self, *, dim: int, upstream: int, encoding: int) -> ConditionalFlow:
+        """See `Flow.build`."""
+        affine = AffineFlow().build(dim=dim, upstream=upstream, encoding=encoding)
+        if dim == 1:
+            return affine
+        bend = zuko.flows.NICE(
+            dim, encoding + upstream, transforms=self.transforms, hidden_features=self.hidden
+        )
+        return Residual(bend, affine)
+
+
+@final
 class Residual(ConditionalFlow):
     """A zuko flow on the noise followed by an affine map.
 

@@ -24,7 +24,7 @@ from pavi.encodings import (
     HybridEncodings,
     SetTransformerEncodings,
 )
-from pavi.flows import AffineFlow, MAFFlow, NSFFlow
+from pavi.flows import AffineFlow, CouplingFlow, MAFFlow, NSFFlow
 from pavi.guides.base import Guide
 from pavi.guides.plate_amortized import PlateAmortizedGuide
 from pavi.posterior.signature import difference, signature
@@ -43,6 +43,7 @@ CHOICES: dict[str, Callable[..., Any]] = {
         HybridEncodings,
         SetTransformerEncodings,
         AffineFlow,
+        CouplingFlow,
         MAFFlow,
         NSFFlow,
     )

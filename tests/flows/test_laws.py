@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.func import jacrev
 
-from pavi.flows import AffineFlow, FlowContext, MAFFlow, NSFFlow
+from pavi.flows import AffineFlow, CouplingFlow, FlowContext, MAFFlow, NSFFlow
 
-FLOWS = [AffineFlow(), AffineFlow(full=True), MAFFlow(), NSFFlow()]
+FLOWS = [AffineFlow(), AffineFlow(full=True), CouplingFlow(), MAFFlow(), NSFFlow()]
 DRAWS, ROWS, ENCODING = 5, 3, 12
 
 
