@@ -18,10 +18,15 @@ SCRIPT = Path(__file__).parent / "two_processes.py"
 
 def on_one_process(scheme):
     """The same steps, the loss of both ranks' batches averaged."""
-    data, module = build()
+    batch, encodings = SCHEMES[scheme]
+    data, module = build(encodings)
+    module.guide.standardise(data.batch())
     optimizer = module.optimization.optimizer(module.guide)
+    scheduler = module.optimization.scheduler(
+        optimizer, STEPS, tables_from=module.guide.tables_from
+    )
     clipping = module.optimization.clipping()
-    streams = [PlateBatches(data, batch=SCHEMES[scheme], seed=5, rank=rank) for rank in (0, 1)]
+    streams = [PlateBatches(data, batch=batch, seed=5, rank=rank) for rank in (0, 1)]
     for step in range(STEPS):
         optimizer.zero_grad()
         emphasis = module.warm_up.emphasis(step / STEPS)
@@ -32,6 +37,7 @@ def on_one_process(scheme):
         torch.stack(losses).mean().backward()
         clipping(module.guide.parameters())
         optimizer.step()
+        scheduler.step()
     return module.guide.state_dict()
 
 

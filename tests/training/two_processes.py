@@ -12,14 +12,17 @@ import torch.distributed as dist
 import pavi
 
 STEPS = 4
+# The rows of a step, and where encodings come from.
 SCHEMES = {
-    "some schools of some authorities": {"lea": 2, "school": 2},
-    "some pupils": {"pupil": 6},
-    "everything": {},
+    "some schools of some authorities": ({"lea": 2, "school": 2}, pavi.FreeEncodings()),
+    "some pupils": ({"pupil": 6}, pavi.FreeEncodings()),
+    "everything": ({}, pavi.FreeEncodings()),
+    "computed encodings": ({"lea": 2}, pavi.DeepSetEncodings()),
+    "hybrid encodings": ({"lea": 2, "school": 2}, pavi.HybridEncodings(start=0.4)),
 }
 
 
-def build() -> tuple[pavi.PlateData, pavi.VariationalInference]:
+def build(encodings: pavi.encodings.Encodings) -> tuple[pavi.PlateData, pavi.VariationalInference]:
     """A ragged nest, and a module with the same weights on every rank."""
     from core.designs import ragged_nest
 
@@ -28,14 +31,15 @@ def build() -> tuple[pavi.PlateData, pavi.VariationalInference]:
     torch.default_generator.manual_seed(0)
     arrays = {name: torch.randn(16) for name in (*model.covariates, *model.observed)}
     data = pavi.PlateData.from_arrays(arrays, model, links=links, dtype=torch.float64)
-    guide = pavi.PlateAmortizedGuide(model, data.cardinalities).double()
+    guide = pavi.PlateAmortizedGuide(model, data.cardinalities, encodings=encodings).double()
     optimization = pavi.Optimization(clip_norm=100.0, schedule="constant")
     return data, pavi.VariationalInference(guide, optimization=optimization)
 
 
 def main(scheme: str, out: Path) -> None:
     """Train, and let the first rank write the guide."""
-    data, module = build()
+    batch, encodings = SCHEMES[scheme]
+    data, module = build(encodings)
     trainer = pl.Trainer(
         max_steps=STEPS,
         accelerator="cpu",
@@ -46,7 +50,7 @@ def main(scheme: str, out: Path) -> None:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(module, pavi.PlateDataModule(data, batch=SCHEMES[scheme], seed=5))
+    trainer.fit(module, pavi.PlateDataModule(data, batch=batch, seed=5))
     if trainer.is_global_zero:
         torch.save(module.guide.state_dict(), out)
     # A process that ends while the other still talks to it may abort.
