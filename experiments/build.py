@@ -111,7 +111,7 @@ def build_guide(guide: GuideConfig, data: PlateData, *, seed: int) -> PlateAmort
     """The guide, with initial weights that are a function of the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return PlateAmortizedGuide(
+        built = PlateAmortizedGuide(
             data.model,
             data.cardinalities,
             encodings=guide.encodings.build(),
@@ -119,6 +119,8 @@ def build_guide(guide: GuideConfig, data: PlateData, *, seed: int) -> PlateAmort
             flows={site: flow.build() for site, flow in guide.flows.items()},
             dependence=guide.dependence,
         ).to(data.like.dtype)
+    built.initialise(data.batch())
+    return built
 
 
 def build_history(steps: int) -> History:

@@ -1,7 +1,7 @@
 """Plate-amortized variational inference for large hierarchical Bayesian models."""
 
 from pavi.amortize import amortize
-from pavi.core import Covariate, HierarchicalModel, Latent, Observed, Plate, PlateBatch
+from pavi.core import Covariate, HierarchicalModel, KMeans, Latent, Observed, Plate, PlateBatch
 from pavi.data import PlateData, PlateDataModule, SimulatedDataModule
 from pavi.encodings import (
     DeepSetEncodings,
@@ -28,6 +28,7 @@ __all__ = [
     "FreeEncodings",
     "HierarchicalModel",
     "HybridEncodings",
+    "KMeans",
     "Latent",
     "MAFFlow",
     "NSFFlow",

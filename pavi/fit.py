@@ -92,6 +92,7 @@ def fit(
                 flows=flows,
                 dependence=dependence,
             ).to(data.like.dtype)
+        guide.initialise(data.batch())
     module = VariationalInference(
         guide,
         objective=objective,

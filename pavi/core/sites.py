@@ -9,6 +9,8 @@ from typing import ClassVar, final
 
 from torch.distributions import Distribution
 
+from pavi.core.initial import Start
+
 Conditional = Callable[..., Distribution]
 
 
@@ -56,12 +58,21 @@ class _RandomSite:
 class Latent(_RandomSite):
     """An unknown quantity; its distribution must be continuous and reparameterised.
 
+    Args:
+        conditional: As of every random site.
+        plates: As of every random site.
+        event_shape: As of every random site.
+        init: Where the guide starts, in place of the prior's location: a number, an array
+            `(*plates, *event)`, or `KMeans`. It needs a free encoding: of a site without plates,
+            or of `FreeEncodings` and `HybridEncodings`.
+
     Example:
         >>> from torch.distributions import Normal
         >>> Latent(lambda tau: Normal(0.0, tau), plates="school").parents
         ('tau',)
     """
 
+    init: Start | None = None
     kind: ClassVar[str] = "latent"
 
 

@@ -35,6 +35,14 @@ class Encoder(nn.Module, ABC):
         """Learn from a batch where the data lie, to standardise what is computed from them."""
 
     @abstractmethod
+    def start(self, site: str, coordinates: Tensor) -> None:
+        """Set the first coordinates of all free encodings of a site, `(rows, coordinates)`.
+
+        Raises:
+            ValueError: If the site has no free encodings, or these are too short.
+        """
+
+    @abstractmethod
     def tables(self) -> list[nn.Parameter]:
         """Parameters with one row per ground variable, which are optimised row by row."""
 

@@ -102,6 +102,11 @@ class FreeEncoder(Encoder):
     def standardise(self, batch: PlateBatch) -> None:
         """See `Encoder`; free encodings do not look at the data."""
 
+    @torch.no_grad()
+    def start(self, site: str, coordinates: Tensor) -> None:
+        """See `Encoder`."""
+        set_start(self._tables[site], site, coordinates)
+
     def tables(self) -> list[nn.Parameter]:
         """See `Encoder`."""
         return [self._tables[name] for name, plates in self._plates.items() if plates]
@@ -148,3 +153,18 @@ class FreeEncoder(Encoder):
         for plate in plates[1:]:
             index = index.unsqueeze(-1) * self._sizes[plate] + batch.rows[plate]
         return functional.embedding(index, table, sparse=True)
+
+
+def set_start(table: Tensor, site: str, coordinates: Tensor) -> None:
+    """Set the first coordinates of the rows of a table.
+
+    Raises:
+        ValueError: If the rows are shorter.
+    """
+    size = coordinates.shape[-1]
+    if size > table.shape[-1]:
+        raise ValueError(
+            f"init of site {site!r}: a start of {size} numbers needs encodings as long; their "
+            f"dim is {table.shape[-1]}."
+        )
+    table[..., :size] = coordinates

@@ -83,6 +83,11 @@ class HybridEncoder(Encoder):
             found[name] = found[name] + row if name in found else row
         return found
 
+    def start(self, site: str, coordinates: Tensor) -> None:
+        """See `Encoder`."""
+        holder = self.computed if site in self.computed.free else self.residual
+        holder.start(site, coordinates)
+
     def tables(self) -> list[nn.Parameter]:
         """See `Encoder`."""
         return self.residual.tables()

@@ -12,6 +12,7 @@ from pavi.core import HierarchicalModel, PlateBatch
 from pavi.core.alignment import Alignment
 from pavi.encodings.base import Encoder
 from pavi.encodings.frames import frames_of
+from pavi.encodings.free import set_start
 from pavi.encodings.groups import Groups
 from pavi.encodings.inputs import FrameInputs, center_and_width
 from pavi.encodings.rounds import Pair, PoolingFactory, Round, joined
@@ -143,6 +144,16 @@ class MessagePassingEncoder(Encoder):
             encoding = self.heads[name](joined([taken[number], *above]))
             found[name] = alignment(encoding.unsqueeze(0), batch).squeeze(0)
         return found
+
+    @torch.no_grad()
+    def start(self, site: str, coordinates: Tensor) -> None:
+        """See `Encoder`."""
+        if site not in self.free:
+            raise ValueError(
+                f"init of site {site!r}: its encodings are computed from data and have no start; "
+                "use HybridEncodings or FreeEncodings, or leave init out."
+            )
+        set_start(self.free[site], site, coordinates)
 
     def tables(self) -> list[nn.Parameter]:
         """See `Encoder`."""

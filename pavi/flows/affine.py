@@ -113,6 +113,10 @@ class Affine(ConditionalFlow):
         self.location.copy_(location)
         self.scale.copy_(scale)
 
+    def reference(self) -> tuple[Tensor, Tensor]:
+        """See `ConditionalFlow`."""
+        return self.location, self.scale
+
     def forward(self, noise: Tensor, context: FlowContext) -> tuple[Tensor, Tensor]:
         """See `ConditionalFlow`."""
         shift, width, log_width, triangle = self._coefficients(context)

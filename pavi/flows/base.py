@@ -46,6 +46,8 @@ class ConditionalFlow(nn.Module, ABC):
       `(draws, *plates)`;
     * inverts that map exactly, with the log-determinant of the *forward* map;
     * is the prior at a zero encoding: `value = location + scale * noise`;
+    * before training moves its location by the typical scale times the first `dim` coordinates of
+      an encoding;
     * keeps gradients of value and log-determinant with respect to everything in the context.
     """
 
@@ -56,6 +58,10 @@ class ConditionalFlow(nn.Module, ABC):
     @abstractmethod
     def inverse(self, value: Tensor, context: FlowContext) -> tuple[Tensor, Tensor]:
         """Noise and the log-determinant of the forward map at that noise."""
+
+    @abstractmethod
+    def reference(self) -> tuple[Tensor, Tensor]:
+        """The typical location and scale of the site's prior, `(dim,)` each."""
 
     @abstractmethod
     def set_reference(self, location: Tensor, scale: Tensor) -> None:

@@ -129,6 +129,10 @@ class Residual(ConditionalFlow):
         """See `Affine.set_reference`."""
         self.affine.set_reference(location, scale)
 
+    def reference(self) -> tuple[Tensor, Tensor]:
+        """See `ConditionalFlow`."""
+        return self.affine.reference()
+
     def forward(self, noise: Tensor, context: FlowContext) -> tuple[Tensor, Tensor]:
         """See `ConditionalFlow`."""
         bent, log_det = self.bend(self._context(noise, context)).call_and_ladj(noise)

@@ -85,6 +85,17 @@ class Guide(nn.Module, ABC):
         """Learn from a batch where the data lie, to standardise what is computed from them."""
 
     @abstractmethod
+    def initialise(self, batch: PlateBatch) -> None:
+        """Start the sites that have an `init` there; before training.
+
+        Args:
+            batch: All data.
+
+        Raises:
+            ValueError: If an `init` does not fit its site.
+        """
+
+    @abstractmethod
     def tables(self) -> list[nn.Parameter]:
         """Parameters with one row per ground variable, which are optimised row by row."""
 

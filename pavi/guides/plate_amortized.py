@@ -11,12 +11,14 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch.distributions import Distribution, biject_to
 from torch.distributions.transforms import Transform
 
 from pavi.core import HierarchicalModel, PlateBatch
 from pavi.core.alignment import Alignment
-from pavi.core.distributions import location_and_scale, unvalidated
+from pavi.core.distributions import is_real, location_and_scale, unvalidated
+from pavi.core.initial import start_of
+from pavi.core.sites import Latent
 from pavi.encodings import Encoder, Encodings, FreeEncodings
 from pavi.encodings.free import FreeEncoder
 from pavi.flows import AffineFlow, ConditionalFlow, Flow, FlowContext
@@ -242,6 +244,30 @@ class PlateAmortizedGuide(Guide):
         """The encodings that a guide holds, `(*plates, dim)` per site."""
         assert isinstance(self.encoder, FreeEncoder)
         return self.encoder.encodings()
+
+    @torch.no_grad()
+    def initialise(self, batch: PlateBatch) -> None:
+        """See `Guide`."""
+        for name in self.model.latents:
+            site = self.model.sites[name]
+            assert isinstance(site, Latent)
+            if site.init is None:
+                continue
+            value = start_of(
+                name, site.init, plates=site.plates, event=site.event_shape, batch=batch
+            )
+            support = self.model.supports[name]
+            if not is_real(support):
+                if not bool(support.check(value).all()):
+                    raise ValueError(
+                        f"init of site {name!r} lies outside the support of its distribution, "
+                        f"{support}."
+                    )
+                value = biject_to(support).inv(value)
+            flow = self.flows[name]
+            assert isinstance(flow, ConditionalFlow)
+            location, scale = flow.reference()
+            self.encoder.start(name, (value.reshape(-1, len(location)) - location) / scale)
 
     def tables(self) -> list[nn.Parameter]:
         """See `Guide`."""
