@@ -9,7 +9,8 @@ them to the next steps. A fixed norm cannot tell the two apart; the recent norm 
 .. math:: \tilde n_t = \min(n_t,\ c\, e^{m_{t-1}}), \qquad
     m_t = m_{t-1} + \tfrac1{10} (\log \tilde n_t - m_{t-1}).
 
-On Chem97 every one of four seeds comes to the same posterior with it, and three of them without.
+On Chem97 with computed encodings, two seeds of three ended far from the posterior with neither
+this nor a cool start; with both, four of four came within a nat of each other.
 """
 
 from __future__ import annotations
