@@ -37,11 +37,14 @@ def bare(steps: int) -> float:
     batches = PlateBatches(data, batch=BATCH, seed=0)
     objective, optimization = pavi.ReducedELBO(), pavi.Optimization()
     optimizer = optimization.optimizer(guide)
-    scheduler = optimization.scheduler(optimizer, steps)
+    scheduler, clipping = optimization.scheduler(optimizer, steps), optimization.clipping()
+    warm_up = pavi.WarmUp()
     start = time.perf_counter()
     for step in range(steps):
         optimizer.zero_grad()
-        objective(guide, batches[step]).loss.backward()
+        emphasis = warm_up.emphasis(step / steps)
+        objective(guide, batches[step], emphasis=emphasis).loss.backward()
+        clipping(guide.parameters())
         optimizer.step()
         scheduler.step()
     return (time.perf_counter() - start) / steps
