@@ -144,4 +144,6 @@ def test_clipping_by_lightning_is_refused(problem):
 def test_a_run_without_a_length_is_refused(problem):
     data, guide = problem(lambda a: a)
     with pytest.raises(ValueError, match=r"never end: .* Trainer\(max_steps=2000\)"):
-        trainer(max_epochs=1).fit(VariationalInference(guide), pavi.PlateDataModule(data))
+        trainer(limit_train_batches=1, max_epochs=1).fit(
+            VariationalInference(guide), pavi.PlateDataModule(data)
+        )
