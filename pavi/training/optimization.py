@@ -32,7 +32,7 @@ class Optimization:
         table_rate: Of the encoding tables; the same if None.
         network_rate: Of the networks that compute encodings; a third of it if None. A step moves
             every weight alike, and an encoding is a sum of dozens of terms.
-        schedule: `"cosine"`, down to zero at the last step, or `"constant"`.
+        schedule: `"cosine"`, down towards zero at the last step, or `"constant"`.
         clip_norm: The largest norm of a step's gradient; any if None.
         clip_spikes: How many times the recent norm a step's gradient may have; any if None.
 

@@ -50,11 +50,13 @@ def test_spikes_are_clipped_by_the_recurrence(spike, max_norm):
     clipping = GradientClipping(spike=spike, max_norm=max_norm)
     memory = math.inf
     for norm in NORMS:
-        expected = min(norm, spike * math.exp(memory), max_norm or math.inf)
+        expected = min(norm, spike * memory, max_norm or math.inf)
         assert clipped(clipping, norm) == pytest.approx(expected, rel=1e-4)
-        log = math.log(expected)
-        memory = log if memory == math.inf else memory + 0.1 * (log - memory)
-        assert float(clipping.log_norm) == pytest.approx(memory, abs=1e-4)
+        if memory == math.inf:
+            memory = expected
+        elif expected > 0.03 * memory:
+            memory = math.sqrt(0.9 * memory**2 + 0.1 * expected**2)
+        assert float(clipping.recent) == pytest.approx(memory, rel=1e-4)
 
 
 def test_the_first_step_is_no_spike():
@@ -69,13 +71,13 @@ def test_a_norm_that_is_not_finite_changes_nothing(value, earlier):
     clipping = GradientClipping(spike=1.2, max_norm=1.0)
     for norm in earlier:
         clipped(clipping, norm)
-    memory = clipping.log_norm.clone()
+    memory = clipping.recent.clone()
     parameters = with_gradients(sparse=True)
     parameters[0].grad[1] = value
     before = dense(parameters)
     assert not clipping(parameters).isfinite()
     assert_close(dense(parameters), before, rtol=0, atol=0, equal_nan=True)
-    assert torch.equal(clipping.log_norm, memory)
+    assert torch.equal(clipping.recent, memory)
 
 
 def test_what_it_remembers_is_saved():
@@ -90,3 +92,13 @@ def test_what_it_remembers_is_saved():
 def test_without_limits_nothing_is_clipped():
     clipping = GradientClipping(spike=None, max_norm=None)
     assert [clipped(clipping, norm) for norm in NORMS] == pytest.approx(NORMS)
+
+
+def test_a_batch_that_says_nothing_is_not_remembered():
+    parameter = nn.Parameter(torch.zeros(1))
+    clipping = GradientClipping(spike=1.2, max_norm=None)
+    for size in (0.0, 1.0, 0.0, 1e-9, 1.0):
+        parameter.grad = torch.tensor([size])
+        clipping([parameter])
+    assert parameter.grad.item() == 1.0
+    assert clipping.recent.item() == 1.0
