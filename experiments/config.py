@@ -261,7 +261,7 @@ class TrainConfig:
     schedule: Schedule = Schedule.COSINE
     clip_norm: float | None = None
     clip_spikes: float | None = Optimization.clip_spikes
-    warm_up: list[PhaseConfig] = field(default_factory=lambda: [PhaseConfig()])
+    warm_up: list[PhaseConfig] = field(default_factory=list)
     batch: dict[str, int] | None = None
     checkpoint_every: int | None = None
     log_every: int = 10

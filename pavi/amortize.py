@@ -45,7 +45,7 @@ def amortize(
         flows: Per site, another flow.
         dependence: What a flow may see, `"faithful"` or `"parents"`.
         objective: The reduced ELBO by default, or `ForwardKL`.
-        warm_up: What the first part of the run weighs otherwise; a cool start by default.
+        warm_up: What the first part of the run weighs otherwise; nothing by default.
         optimization: Learning rates, schedule and clipping.
         datasets: How many data sets a step sees.
         steps: The number of steps.

@@ -52,7 +52,7 @@ def fit(
         dependence: What a flow may see, `"faithful"` or `"parents"`.
         guide: A ready guide, in place of the four above.
         objective: The reduced ELBO of 8 draws with path gradients by default.
-        warm_up: What the first part of the run weighs otherwise; a cool start by default.
+        warm_up: What the first part of the run weighs otherwise; nothing by default.
         optimization: Learning rates, schedule and clipping.
         batch: Rows to draw per plate and step, see `PlateSampler`. By default all data while they
             are small, otherwise rows of the largest plate that lies within no other.

@@ -27,7 +27,7 @@ class VariationalInference(pl.LightningModule):
     Args:
         guide: The variational family, with its model.
         objective: What a step minimises; the reduced ELBO by default.
-        warm_up: What the first part of the run weighs otherwise; a cool start by default.
+        warm_up: What the first part of the run weighs otherwise; nothing by default.
         optimization: Learning rates, schedule and clipping.
         standardise: Whether the guide first learns where the data lie; not if it was trained.
 
