@@ -33,8 +33,9 @@ def problem():
 @pytest.mark.parametrize(
     ("warm_up", "progress", "expected"),
     [
-        (WarmUp(), 0.0, Emphasis(noise=0.3)),
-        (WarmUp(), 0.15, Emphasis()),
+        (WarmUp(), 0.0, Emphasis()),
+        (WarmUp([CoolStart()]), 0.0, Emphasis(noise=0.3)),
+        (WarmUp([CoolStart()]), 0.15, Emphasis()),
         (WarmUp([CoolStart(until=0.5, noise=0.2)]), 0.0, Emphasis(noise=0.2)),
         (WarmUp([CoolStart(until=0.5, noise=0.2)]), 0.25, Emphasis(noise=0.6)),
         (WarmUp([CoolStart(until=0.5, noise=0.2)]), 0.5, Emphasis()),
