@@ -247,6 +247,7 @@ class TrainConfig:
         clip_norm: The largest norm of a gradient; any if null.
         clip_spikes: How many times the recent norm a gradient may have; any if null.
         warm_up: The phases before the ELBO, in order; none if empty.
+        compile: Whether to compile the flows.
         batch: Rows to draw per plate and step. Null leaves the choice to `pavi`, `{}` takes all.
         checkpoint_every: Steps between checkpoints; a tenth of the run if null.
         log_every: Steps between two lines of the log.
@@ -262,6 +263,7 @@ class TrainConfig:
     clip_norm: float | None = None
     clip_spikes: float | None = Optimization.clip_spikes
     warm_up: list[PhaseConfig] = field(default_factory=list)
+    compile: bool = False
     batch: dict[str, int] | None = None
     checkpoint_every: int | None = None
     log_every: int = 10

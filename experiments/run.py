@@ -31,6 +31,7 @@ from pavi.training import (
     NonFiniteLossError,
     check_checkpoint,
     checkpointing,
+    compiled,
     latest_checkpoint,
 )
 from pavi.training.quiet import quiet
@@ -108,7 +109,8 @@ def carry_out(prepared: Prepared, *, command: Sequence[str] = ()) -> dict[str, A
         folder.create(config, provenance(seed=config.seed, command=command))
     with quiet(), opened_logger(config, folder, first=first) as logger:
         trainer.loggers = [logger]
-        trainer.fit(experiment.module, experiment.stream, ckpt_path=prepared.resume)
+        with compiled(experiment.module.guide, enabled=config.train.compile):
+            trainer.fit(experiment.module, experiment.stream, ckpt_path=prepared.resume)
         if not first:
             return {}
         guide = experiment.module.guide.cpu()

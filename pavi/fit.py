@@ -40,6 +40,7 @@ def fit(
     callbacks: Sequence[pl.Callback] = (),
     devices: int = 1,
     accelerator: str = "auto",
+    compile: bool = False,
 ) -> Posterior:
     """Fit a plate-amortized guide.
 
@@ -63,6 +64,7 @@ def fit(
         callbacks: Further Lightning callbacks.
         devices: How many devices.
         accelerator: Lightning's accelerator.
+        compile: Whether to compile the flows, which pays for autoregressive ones in long runs.
 
     Raises:
         ValueError: If an argument does not fit the model or the data, or a checkpoint is damaged.
@@ -111,5 +113,6 @@ def fit(
         callbacks=callbacks,
         devices=devices,
         accelerator=accelerator,
+        compile=compile,
     )
     return Posterior(guide.cpu(), data, history=history)

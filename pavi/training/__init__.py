@@ -2,6 +2,7 @@
 
 from pavi.training.callbacks import FitProgress, History
 from pavi.training.checkpoints import check_checkpoint, checkpointing, latest_checkpoint
+from pavi.training.compilation import compiled
 from pavi.training.optimization import Optimization
 from pavi.training.quiet import quiet
 from pavi.training.row_adam import RowAdam
@@ -17,6 +18,7 @@ __all__ = [
     "VariationalInference",
     "check_checkpoint",
     "checkpointing",
+    "compiled",
     "latest_checkpoint",
     "quiet",
     "train",

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 
 from pavi.training.callbacks import FitProgress, History
 from pavi.training.checkpoints import check_checkpoint, checkpointing, latest_checkpoint
+from pavi.training.compilation import compiled
 from pavi.training.quiet import quiet
 from pavi.training.variational_inference import VariationalInference
 
@@ -23,6 +24,7 @@ def train(
     callbacks: Sequence[pl.Callback] = (),
     devices: int = 1,
     accelerator: str = "auto",
+    compile: bool = False,
 ) -> dict[str, Sequence[float | int]]:
     """Train, going on from the latest checkpoint if there is one; returns the course of the ELBO.
 
@@ -35,6 +37,7 @@ def train(
         callbacks: Further Lightning callbacks.
         devices: How many devices.
         accelerator: Lightning's accelerator.
+        compile: Whether to compile the flows.
     """
     history = History()
     extra: list[pl.Callback] = [history, *callbacks]
@@ -45,7 +48,7 @@ def train(
         if resume := latest_checkpoint(checkpoints):
             check_checkpoint(resume)
         extra.append(checkpointing(checkpoints, every=max(1, steps // 10)))
-    with quiet():
+    with quiet(), compiled(module.guide, enabled=compile):
         trainer = pl.Trainer(
             max_steps=steps,
             accelerator=accelerator,
