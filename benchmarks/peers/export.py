@@ -6,6 +6,7 @@ python -m benchmarks.peers.export hv hv.npz
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +22,9 @@ def main() -> None:
     arguments = parser.parse_args()
     problem = SIMULATED[arguments.problem]
     simulation = problem.model().simulate(problem.cardinalities(), seed=arguments.seed)
-    arrays = {name: value.numpy() for name, value in simulation.arrays.items()}
-    truth = {f"true_{name}": value.numpy() for name, value in simulation.latents.items()}
-    np.savez(arguments.path, seed=arguments.seed, **arrays, **truth)
+    stored: dict[str, Any] = {name: value.numpy() for name, value in simulation.arrays.items()}
+    stored |= {f"true_{name}": value.numpy() for name, value in simulation.latents.items()}
+    np.savez(arguments.path, seed=arguments.seed, **stored)
 
 
 if __name__ == "__main__":

@@ -37,11 +37,12 @@ def nc(x: Any) -> None:
 
 
 def hv(x: Any) -> None:
-    """Group means of unknown spread, and a noise level per group."""
+    """Group means of unknown spread, non-centred, and a noise level per group."""
     groups, _, dim = x.shape
     mu = numpyro.sample("mu", dist.Normal(jnp.zeros(dim), 1.0).to_event(1))
     log_tau = numpyro.sample("log_tau", dist.Normal(0.0, 1.0))
-    mu_g = numpyro.sample("mu_g", dist.Normal(mu, jnp.exp(log_tau)).expand([groups, dim]))
+    z_g = numpyro.sample("z_g", dist.Normal(0.0, 1.0).expand([groups, dim]))
+    mu_g = numpyro.deterministic("mu_g", mu + jnp.exp(log_tau) * z_g)
     log_s = numpyro.sample("log_s", dist.Normal(0.0, 0.5).expand([groups]))
     numpyro.sample("x", dist.Normal(mu_g[:, None], jnp.exp(log_s)[:, None, None]), obs=x)
 
@@ -75,9 +76,7 @@ def ms_hbm(x: Any) -> None:
     pi = numpyro.deterministic("pi", eta + z_pi)
     logits = (pi / jnp.sqrt(2.0))[:, None, :, None] * jnp.array([1.0, -1.0])
     components = dist.Normal(mu_st[:, :, None], jnp.exp(log_kappa)).to_event(1)
-    numpyro.sample(
-        "x", dist.MixtureSameFamily(dist.Categorical(logits=logits), components), obs=x
-    )
+    numpyro.sample("x", dist.MixtureSameFamily(dist.Categorical(logits=logits), components), obs=x)
 
 
 def by_first_coordinate(centroids: Any, *others: Any) -> tuple[Any, ...]:
@@ -111,6 +110,22 @@ def ms_hbm_invariants(draws: Arrays) -> dict[str, Any]:
     return found
 
 
+def hv_start(true: Arrays) -> dict[str, Any]:
+    """The true values, group means standardised."""
+    found = {name: true[name] for name in ("mu", "log_tau", "log_s")}
+    return found | {"z_g": (true["mu_g"] - true["mu"]) / np.exp(true["log_tau"])}
+
+
+def ms_hbm_start(true: Arrays) -> dict[str, Any]:
+    """The true values, centroids and logits standardised."""
+    found = {name: true[name] for name in ("mu", "log_eps", "log_sigma", "log_kappa")}
+    found["z_s"] = (true["mu_s"] - true["mu"]) / np.exp(true["log_eps"])[:, None]
+    found["z_st"] = (true["mu_st"] - true["mu_s"][:, None]) / np.exp(true["log_sigma"])[:, None]
+    found["eta"] = true["eta"][:, 0]
+    found["z_pi"] = (true["pi"] - true["eta"])[..., 0]
+    return found
+
+
 class Problem(NamedTuple):
     """A NumPyro model and what is stored of it.
 
@@ -127,19 +142,9 @@ class Problem(NamedTuple):
     start: Callable[[Arrays], dict[str, Any]] = dict
 
 
-def ms_hbm_start(true: Arrays) -> dict[str, Any]:
-    """The true values, centroids and logits standardised."""
-    found = {name: true[name] for name in ("mu", "log_eps", "log_sigma", "log_kappa")}
-    found["z_s"] = (true["mu_s"] - true["mu"]) / np.exp(true["log_eps"])[:, None]
-    found["z_st"] = (true["mu_st"] - true["mu_s"][:, None]) / np.exp(true["log_sigma"])[:, None]
-    found["eta"] = true["eta"][:, 0]
-    found["z_pi"] = (true["pi"] - true["eta"])[..., 0]
-    return found
-
-
 PROBLEMS = {
     "nc": Problem(nc),
-    "hv": Problem(hv, ("mu_g", "log_s")),
+    "hv": Problem(hv, ("mu_g", "log_s"), start=hv_start),
     "gm": Problem(gm, ("mu_g", "pi"), gm_invariants),
     "ms_hbm": Problem(
         ms_hbm, ("mu_s", "mu_st", "eta", "pi"), ms_hbm_invariants, start=ms_hbm_start

@@ -1,9 +1,9 @@
 r"""Parcellation of a population's cortices over several sessions (MS-HBM).
 
-Label distributions live in :math:`R^{L-1}`. Of the columns :math:`v_1, \dots, v_{L-1}` of an
-orthonormal basis of the vectors that sum to zero, :math:`V`, free numbers `z` make the logits
-:math:`V z`. Since :math:`V^\top V = I`, an isotropic normal `z` has isotropic logits in that plane,
-so the prior treats all networks alike; with one logit fixed to zero it would not.
+A label distribution has `L - 1` free numbers `z` and the logits :math:`V z`, where the columns of
+:math:`V` are an orthonormal basis of the vectors of :math:`R^L` that sum to zero. The logits of a
+standard normal `z` have the covariance :math:`V V^\top = I - 1 1^\top / L`, which no relabelling
+changes: the prior treats all networks alike. With one logit fixed to zero it would not.
 """
 
 from __future__ import annotations

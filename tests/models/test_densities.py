@@ -140,9 +140,7 @@ def test_a_data_frame_of_a_nested_design():
             "y": [3, 0, 1, 2],
         }
     )
-    model = linear_mixed_model(
-        {"school": "lea", "lea": None}, covariates=2, likelihood="poisson"
-    )
+    model = linear_mixed_model({"school": "lea", "lea": None}, covariates=2, likelihood="poisson")
     data = pavi.PlateData.from_frame(frame, model)
     assert dict(data.cardinalities) == {"lea": 2, "school": 3, "obs": 4}
     schools = data.links["obs"]["school"]
