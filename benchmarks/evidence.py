@@ -3,10 +3,11 @@
 python -m benchmarks.evidence nc
 python -m benchmarks.evidence gm --seeds 3 --save
 
-Of several fits the one with the highest ELBO counts. `log_evidence` is the importance-weighted
-bound of that guide, plus log L! where L components are interchangeable and the guide covers one
-labelling (`benchmarks/labellings.py` says when that is right). Parts of the posterior that no fit
-found are missing from it. `--save` writes it to `experiments/problems/evidence.json`.
+Of several fits the one with the highest ELBO counts: a mixture has poor modes, in which some fits
+end. `log_evidence` is the importance-weighted bound of that guide, plus log L! where L components
+are interchangeable and the guide covers one labelling (`benchmarks/labellings.py` says when that
+is right). Parts of the posterior that no fit found are missing from it. `--save` writes it to
+`experiments/problems/evidence.json`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ python benchmarks/peers/nuts.py hv hv.npz experiments/problems/nuts   # in that 
 Chains start at the true values: where components are interchangeable, they explore the modes
 around the truth. Of these models only what a relabelling does not change is stored, draws being
 relabelled before they are summarised: `gm` has components in the order of their first coordinate,
-in the population and in each group; `ms_hbm` has all networks in the order of the population's.
+in the population and in each group; `ms_hbm` has them in the order of their mean first coordinate over subjects and sessions.
 """
 
 from __future__ import annotations
@@ -94,19 +94,23 @@ def gm_invariants(draws: Arrays) -> dict[str, Any]:
 
 
 def ms_hbm_invariants(draws: Arrays) -> dict[str, Any]:
-    """The noise level, and all else with the networks in the order of the group's centroids."""
-    mu, log_eps, log_sigma = by_first_coordinate(draws["mu"], draws["log_eps"], draws["log_sigma"])
-    swapped = draws["mu"][..., 0, 0] > draws["mu"][..., 1, 0]
-    sign = np.where(swapped, -1.0, 1.0)
-    found = {"mu": mu, "log_eps": log_eps, "log_sigma": log_sigma}
-    found["log_kappa"] = draws["log_kappa"]
+    """All with the networks in the order of their centroids' mean first coordinate.
+
+    The mean is over subjects and sessions: many vertices tell it apart, as they do not tell `mu`.
+    """
+    mean = draws["mu_st"][..., 0].mean((2, 3))
+    swapped = mean[..., 0] > mean[..., 1]
+
+    def chosen(one: Any, other: Any) -> Any:
+        return np.where(swapped.reshape(*swapped.shape, *(1,) * (one.ndim - 2)), one, other)
+
+    found = {"log_kappa": draws["log_kappa"]}
+    for name in ("mu", "mu_s", "mu_st"):
+        found[name] = chosen(draws[name][..., ::-1, :], draws[name])
+    for name in ("log_eps", "log_sigma"):
+        found[name] = chosen(draws[name][..., ::-1], draws[name])
     for name in ("eta", "pi"):
-        extra = (1,) * (draws[name].ndim - sign.ndim)
-        found[name] = draws[name] * sign.reshape(*sign.shape, *extra)
-    for name in ("mu_s", "mu_st"):
-        extra = (1,) * (draws[name].ndim - swapped.ndim)
-        swap = swapped.reshape(*swapped.shape, *extra)
-        found[name] = np.where(swap, draws[name][..., ::-1, :], draws[name])
+        found[name] = chosen(-draws[name], draws[name])
     return found
 
 
