@@ -4,9 +4,10 @@ python -m benchmarks.peers.export hv hv.npz                     # in pavi's envi
 python benchmarks/peers/nuts.py hv hv.npz experiments/problems/nuts   # in that of requirements.txt
 
 Chains start at the true values: where components are interchangeable, they explore the modes
-around the truth. Of these models only what a relabelling does not change is stored, draws being
-relabelled before they are summarised: `gm` has components in the order of their first coordinate,
-in the population and in each group; `ms_hbm` has them in the order of their mean first coordinate over subjects and sessions.
+around the truth. Of these models only what a relabelling does not change is stored; draws are
+relabelled before they are summarised. `gm` has its components in the order of their first
+coordinate, in the population and in each group; `ms_hbm` has its networks in the order of their
+mean first coordinate over subjects and sessions.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from benchmarks.labellings import RELABELLED
 
+from benchmarks.labellings import RELABELLED
 from experiments.problems.evidence import load_evidence
 from experiments.problems.reference import load_reference
 from experiments.problems.simulated import SIMULATED
