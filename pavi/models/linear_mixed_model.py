@@ -47,6 +47,7 @@ def linear_mixed_model(
     finer one. `beta` and `x` are left out without covariates.
 
     The default priors are for standardised covariates and, if Gaussian, a `y` of spread about one.
+    On the log-rates of counts they are wide, up to rates of many thousands.
 
     Args:
         factors: Names of crossed factors, or a mapping from a factor to the one (or several) that
