@@ -1,1 +1,1 @@
-"""Real data sets with their models."""
+"""Real and simulated data sets with their models and references."""

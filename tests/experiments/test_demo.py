@@ -28,7 +28,7 @@ def test_references_are_there(name, groups):
 
 
 def test_an_unknown_reference_is_named():
-    message = r"no reference posterior for 'chem98'; there are \['chem97', 'insteval'\]"
+    message = r"no reference posterior for 'chem98'; there are \['chem97', 'gm', 'hv', 'insteval', 'ms_hbm'"
     with pytest.raises(ValueError, match=message):
         load_reference("chem98")
 

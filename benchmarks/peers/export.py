@@ -1,0 +1,31 @@
+"""Write the data of a simulated problem for other libraries.
+
+python -m benchmarks.peers.export hv hv.npz
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+
+from experiments.problems.simulated import SIMULATED
+
+
+def main() -> None:
+    """Simulate at the default sizes; latents are stored too, as `true_NAME`."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("problem", choices=sorted(SIMULATED))
+    parser.add_argument("path", help="of the .npz file")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    problem = SIMULATED[arguments.problem]
+    simulation = problem.model().simulate(problem.cardinalities(), seed=arguments.seed)
+    stored: dict[str, Any] = {name: value.numpy() for name, value in simulation.arrays.items()}
+    stored |= {f"true_{name}": value.numpy() for name, value in simulation.latents.items()}
+    np.savez(arguments.path, seed=arguments.seed, **stored)
+
+
+if __name__ == "__main__":
+    main()
