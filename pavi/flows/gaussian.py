@@ -9,7 +9,7 @@ whatever lies upstream,
 with a strictly lower triangular :math:`T`, so that the covariance is any or, without it, diagonal.
 Zero coefficients are :math:`N(m_0, s_0^2)`, about the marginal prior. Where the coefficients come
 from makes the family: they are free numbers of the row (`GaussianFlow`), or a network computes
-them from its encoding, and from what was drawn upstream (`BranchFlow`, `ADAVIFlow`).
+them from its encoding, and from what was drawn upstream (`BranchFlow`, `EncodedFlow`).
 """
 
 from __future__ import annotations

@@ -24,10 +24,18 @@ class GaussianHead(nn.Module):
         upstream: The number of upstream values to read, none of them or all.
         encoding: The length of an encoding.
         hidden: The width of the hidden layer.
+
+    Raises:
+        ValueError: If an encoding has no length.
     """
 
     def __init__(self, *, dim: int, full: bool, upstream: int, encoding: int, hidden: int) -> None:
         super().__init__()
+        if encoding < 1:
+            raise ValueError(
+                "a Gaussian whose coefficients are computed from the encoding needs one; got one "
+                f"of length {encoding}, as the flow in an InstanceFlow has. Take AffineFlow()."
+            )
         self._reads_upstream = upstream > 0
         outputs = coefficients(dim, full=full)
         self.block = SkipBlock(encoding + upstream, outputs, hidden=hidden, zero=True)

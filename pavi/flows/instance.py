@@ -30,7 +30,7 @@ class InstanceFlow(Flow):
 
     Raises:
         ValueError: If the coefficients of `flow` are the encoding already, so that it has no
-            weights to be given to the rows.
+            weights to be given to the rows, or if it cannot do without an encoding.
     """
 
     flow: Flow = AffineFlow()
@@ -41,6 +41,7 @@ class InstanceFlow(Flow):
                 f"{self.flow} is a flow of each row by itself and has no shared weights; an "
                 "InstanceFlow takes a flow that has, such as AffineFlow() or MAFFlow()."
             )
+        self.encoding_dim(dim=1, upstream=0)  # Builds one, so that it is refused here if at all.
 
     def encoding_dim(self, *, dim: int, upstream: int) -> int:
         """See `Flow.encoding_dim`."""

@@ -43,7 +43,11 @@ GUIDES = {
 
 
 def random_guide(family, model, cardinalities, **options):
-    """A guide of a family with random parameters."""
+    """A guide of a family with random parameters.
+
+    Larger ones take the Gaussians of `branch`, site by site, to values around 1e9, where an
+    inverse loses digits.
+    """
     guide = family(model, cardinalities, **options).double()
     with torch.no_grad():
         for parameter in guide.parameters():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from core.designs import ragged_nest
-from guides.families import FREE, GUIDES
+from guides.families import COMPUTED, FREE, GUIDES
 from torch.distributions import HalfNormal, Normal
 from torch.testing import assert_close
 
@@ -34,8 +34,24 @@ def test_a_saved_posterior_loads_again(family, tmp_path):
     assert loaded.trained.config() == guide.config()
     before, after = (p.sample(draws=3) for p in (posterior, loaded))
     for name, value in before.items():
-        assert torch.equal(after[name], value)
-    assert loaded.elbo(draws=4) == posterior.elbo(draws=4)
+        # To rounding: loaded encodings lie in memory another way.
+        assert_close(after[name], value, rtol=1e-12, atol=1e-12)
+    assert loaded.elbo(draws=4).mean == pytest.approx(posterior.elbo(draws=4).mean, rel=1e-12)
+
+
+@pytest.mark.parametrize("family", COMPUTED)
+def test_an_amortized_posterior_of_a_data_set_is_saved_like_any_other(family, tmp_path):
+    model = gaussian_random_effects()
+    sizes = {"group": 3, "obs": 2}
+    amortized = pavi.amortize(
+        model, sizes, guide=COMPUTED[family], datasets=2, steps=2, progress=False
+    )
+    data = pavi.PlateData.from_arrays(model.simulate(sizes, seed=5).arrays, model)
+    posterior = amortized.condition(data)
+    posterior.save(tmp_path / "fit")
+    loaded = pavi.Posterior.load(tmp_path / "fit", model, data=data)
+    for name, value in posterior.sample(draws=3).items():
+        assert_close(loaded.sample(draws=3)[name], value)
 
 
 @pytest.mark.parametrize("family", FREE)
@@ -44,7 +60,7 @@ def test_free_families_start_where_they_are_told(family):
         [Plate("group")],
         {
             "width": Latent(lambda: HalfNormal(2.0), init=0.25),
-            "centre": Latent(lambda width: Normal(1.0, 1.0 + width), "group", init=[1.0, 2.0]),
+            "centre": Latent(lambda: Normal(1.0, 1.5), "group", init=[1.0, 2.0]),
             "y": Observed(lambda centre: Normal(centre, 3.0), "group"),
         },
     )
@@ -53,8 +69,7 @@ def test_free_families_start_where_they_are_told(family):
     guide.initialise(data.batch())
     values = guide(data.batch(), draws=1, noise=0.0).values
     assert_close(values["width"][0], torch.tensor(0.25).double(), rtol=0.02, atol=0)
-    # An evidence of an uncertain prior counts as the draw of its width says.
-    assert_close(values["centre"][0], torch.tensor([1.0, 2.0]).double(), rtol=0.25, atol=0)
+    assert_close(values["centre"][0], torch.tensor([1.0, 2.0]).double(), rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize("family", [mean_field, per_instance, asvi])
@@ -76,7 +91,8 @@ def test_without_dependence_a_flow_sees_no_values_and_the_prior_follows_the_pare
     assert set(upstream_sites(model, Dependence.NONE).values()) == {()}
     data = nest_data()
     guide = asvi(model, data.cardinalities, start=0.9).double()
-    values = guide(data.batch(), draws=64).values
+    with torch.no_grad():
+        values = guide(data.batch(), draws=64).values
     assert float(torch.corrcoef(torch.stack([values["mu"], values["a"][:, 0]]))[0, 1]) > 0.5
 
 
@@ -93,6 +109,7 @@ def test_without_dependence_a_flow_sees_no_values_and_the_prior_follows_the_pare
             lambda model, sizes: per_instance(model, sizes, flow=GaussianFlow()),
             r"GaussianFlow\(full=False\) is a flow of each row by itself",
         ),
+        (lambda model, sizes: InstanceFlow(BranchFlow()), "needs one; got one of length 0"),
         (lambda model, sizes: InstanceFlow(InstanceFlow()), "is a flow of each row by itself"),
         (lambda model, sizes: asvi(model, sizes, start=1.0), "between 0 and 1, .* got 1.0"),
         (lambda model, sizes: ASVIFlow(start=0.0), "between 0 and 1, .* got 0.0"),
