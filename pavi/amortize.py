@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 
@@ -16,6 +17,8 @@ from pavi.objectives import ForwardKL, ReducedELBO, WarmUp
 from pavi.posterior import AmortizedPosterior
 from pavi.training import Optimization, VariationalInference, train
 
+GuideFactory = Callable[..., PlateAmortizedGuide]
+
 
 def amortize(
     model: HierarchicalModel,
@@ -25,6 +28,7 @@ def amortize(
     flow: Flow | None = None,
     flows: Mapping[str, Flow] | None = None,
     dependence: str = "faithful",
+    guide: GuideFactory | None = None,
     objective: ReducedELBO | ForwardKL | None = None,
     warm_up: WarmUp | None = None,
     optimization: Optimization | None = None,
@@ -43,7 +47,10 @@ def amortize(
         encodings: Deep sets by default.
         flow: The flow of every site; affine by default.
         flows: Per site, another flow.
-        dependence: What a flow may see, `"faithful"` or `"parents"`.
+        dependence: What a flow may see, `"faithful"`, `"parents"` or `"none"`.
+        guide: What makes the guide, in place of the four above: `pavi.guides.adavi`, `branch` or
+            another function of the lifted model, its cardinalities and `datasets=`, the name of
+            its plate of data sets.
         objective: The reduced ELBO by default, or `ForwardKL`.
         warm_up: What the first part of the run weighs otherwise; nothing by default.
         optimization: Learning rates, schedule and clipping.
@@ -54,26 +61,36 @@ def amortize(
         accelerator: Lightning's accelerator.
 
     Raises:
-        ValueError: If an argument does not fit the model, or the prior cannot be simulated.
+        ValueError: If an argument does not fit the model, the prior cannot be simulated, or
+            `guide` is given together with what it decides.
         NonFiniteLossError: If the loss becomes NaN or infinite.
 
     Example:
         `pavi.amortize(model, {"group": (3, 300), "obs": 50}).condition(data).summary()`
     """
     stream = SimulatedDataModule(model, cardinalities, datasets=datasets, seed=seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        guide = PlateAmortizedGuide(
-            stream.model,
-            dict.fromkeys(stream.model.plates, 1),
+    if guide is None:
+        guide = partial(
+            PlateAmortizedGuide,
             encodings=encodings or DeepSetEncodings(),
             flow=flow,
             flows=flows,
             dependence=dependence,
-            datasets=DATASET,
         )
+    elif given := [
+        name
+        for name, choice in (("encodings", encodings), ("flow", flow), ("flows", flows))
+        if choice is not None
+    ] + ["dependence"] * (dependence != "faithful"):
+        raise ValueError(
+            f"guide is given together with {given}, which the guide decides; leave these out, or "
+            "give them to it by functools.partial."
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        built = guide(stream.model, dict.fromkeys(stream.model.plates, 1), datasets=DATASET)
     module = VariationalInference(
-        guide, objective=objective, warm_up=warm_up, optimization=optimization
+        built, objective=objective, warm_up=warm_up, optimization=optimization
     )
     history = train(module, stream, steps=steps, progress=progress, accelerator=accelerator)
-    return AmortizedPosterior(model, guide.cpu(), history=history)
+    return AmortizedPosterior(model, built.cpu(), history=history)

@@ -5,6 +5,7 @@ from pavi.encodings.computed import ComputedEncodings
 from pavi.encodings.deep_set import DeepSetEncodings
 from pavi.encodings.free import FreeEncodings
 from pavi.encodings.hybrid import HybridEncodings
+from pavi.encodings.own_data import OwnDataEncodings
 from pavi.encodings.set_transformer import SetTransformerEncodings
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "Encodings",
     "FreeEncodings",
     "HybridEncodings",
+    "OwnDataEncodings",
     "SetTransformerEncodings",
 ]

@@ -39,8 +39,16 @@ class ComputedEncodings(Encodings):
         return self.partial(model, model.latents)
 
     @abstractmethod
-    def partial(self, model: HierarchicalModel, latents: Sequence[str]) -> MessagePassingEncoder:
-        """The encoder of some of the latent sites."""
+    def partial(
+        self, model: HierarchicalModel, latents: Sequence[str], *, above: bool = True
+    ) -> MessagePassingEncoder:
+        """The encoder of some of the latent sites.
+
+        Args:
+            model: The template.
+            latents: The latent sites to encode.
+            above: Whether an encoding also tells of the rows above its own.
+        """
 
 
 def default_rounds(model: HierarchicalModel, latents: Sequence[str]) -> int:

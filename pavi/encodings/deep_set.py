@@ -43,7 +43,9 @@ class DeepSetEncodings(ComputedEncodings):
     def __post_init__(self) -> None:
         check_sizes(self, width=self.width, heads=self.heads)
 
-    def partial(self, model: HierarchicalModel, latents: Sequence[str]) -> MessagePassingEncoder:
+    def partial(
+        self, model: HierarchicalModel, latents: Sequence[str], *, above: bool = True
+    ) -> MessagePassingEncoder:
         """See `ComputedEncodings`."""
 
         def pooling(_: int, width: int, observations: bool, __: bool) -> Pooling:
@@ -60,4 +62,5 @@ class DeepSetEncodings(ComputedEncodings):
             embedding=self.embedding,
             pooling=pooling,
             rounds=self.rounds or default_rounds(model, latents),
+            above=above,
         )

@@ -35,9 +35,21 @@ class FreeEncodings(Encodings):
         if self.dim < 1:
             raise ValueError(f"the length of an encoding must be positive, got {self.dim}.")
 
-    def build(self, model: HierarchicalModel, cardinalities: Mapping[str, int]) -> FreeEncoder:
-        """See `Encodings.build`."""
-        return FreeEncoder(model, model.latents, cardinalities, dim=self.dim)
+    def build(
+        self,
+        model: HierarchicalModel,
+        cardinalities: Mapping[str, int],
+        *,
+        lengths: Mapping[str, int] | None = None,
+    ) -> FreeEncoder:
+        """See `Encodings.build`.
+
+        Args:
+            model: The template.
+            cardinalities: The number of rows of each plate.
+            lengths: Per site, another length than `dim`.
+        """
+        return FreeEncoder(model, model.latents, cardinalities, dim=self.dim, lengths=lengths)
 
 
 @final
@@ -51,6 +63,7 @@ class FreeEncoder(Encoder):
         latents: The latent sites to encode.
         cardinalities: The number of rows of each plate.
         dim: The length of an encoding.
+        lengths: Per site, another length.
     """
 
     def __init__(
@@ -60,6 +73,7 @@ class FreeEncoder(Encoder):
         cardinalities: Mapping[str, int],
         *,
         dim: int,
+        lengths: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         self._plates = {name: model.sites[name].plates for name in latents}
@@ -67,7 +81,7 @@ class FreeEncoder(Encoder):
         self._tables = nn.ParameterDict()
         for name, plates in self._plates.items():
             rows = prod(cardinalities[plate] for plate in plates)
-            self._tables[name] = nn.Parameter(torch.zeros(rows, dim))
+            self._tables[name] = nn.Parameter(torch.zeros(rows, (lengths or {}).get(name, dim)))
 
     @classmethod
     def holding(cls, model: HierarchicalModel, encodings: Mapping[str, Tensor]) -> FreeEncoder:
@@ -77,10 +91,9 @@ class FreeEncoder(Encoder):
             for name in model.latents
             for axis, plate in enumerate(model.sites[name].plates)
         }
-        dim = next(iter(encodings.values())).shape[-1]
         encoder = cls(model, model.latents, sizes, dim=0)
         for name, value in encodings.items():
-            table = value.detach().reshape(-1, dim)
+            table = value.detach().reshape(-1, value.shape[-1])
             encoder._tables[name] = nn.Parameter(table, requires_grad=False)
         return encoder
 

@@ -44,6 +44,7 @@ class MessagePassingEncoder(Encoder):
         embedding: The number of learned features of an observation.
         pooling: Makes what pools the rows of a frame, see `Round`.
         rounds: Of messages.
+        above: Whether an encoding is computed from the states above a row too.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class MessagePassingEncoder(Encoder):
         embedding: int,
         pooling: PoolingFactory,
         rounds: int,
+        above: bool = True,
     ) -> None:
         super().__init__()
         self._frames = frames_of(model, latents)
@@ -79,7 +81,8 @@ class MessagePassingEncoder(Encoder):
             self.register_buffer(f"_center_{fine}_{coarse}", torch.zeros(size))
             self.register_buffer(f"_width_{fine}_{coarse}", torch.ones(size))
         everything = range(len(self._frames))
-        above = {up for frame in self._frames if frame.latents for up in frame.coarser}
+        self._above = above
+        last = {up for frame in self._frames if frame.latents and above for up in frame.coarser}
         stages = [
             Round(
                 self._frames,
@@ -89,7 +92,7 @@ class MessagePassingEncoder(Encoder):
                 embedding=embedding,
                 pooling=pooling,
                 messages=number > 0,
-                read=everything if number < rounds - 1 else above,
+                read=everything if number < rounds - 1 else last,
             )
             for number in range(rounds)
         ]
@@ -104,7 +107,8 @@ class MessagePassingEncoder(Encoder):
                 continue
             number = next(i for i, frame in enumerate(self._frames) if name in frame.latents)
             frame = self._frames[number]
-            seen = stages[-1].taken[number] + sum(stages[-1].widths[up] for up in frame.coarser)
+            seen = stages[-1].taken[number]
+            seen += sum(stages[-1].widths[up] for up in frame.coarser if above)
             self.heads[name] = SkipBlock(seen, dim, hidden=hidden, zero=True)
             alignment = Alignment.between(
                 model.plates, frame.plates, plates, source_rank=1, target_rank=1
@@ -139,7 +143,7 @@ class MessagePassingEncoder(Encoder):
             taken, states = stage(read, statistics, groups, states)
         found: dict[str, Tensor] = dict(self.free.items())
         for name, (number, alignment) in self._sites.items():
-            coarser = self._frames[number].coarser
+            coarser = self._frames[number].coarser if self._above else ()
             above = [groups[number, up].spread(states[up]) for up in coarser]
             encoding = self.heads[name](joined([taken[number], *above]))
             found[name] = alignment(encoding.unsqueeze(0), batch).squeeze(0)

@@ -46,7 +46,9 @@ class SetTransformerEncodings(ComputedEncodings):
     def __post_init__(self) -> None:
         check_sizes(self, width=self.width, heads=self.heads)
 
-    def partial(self, model: HierarchicalModel, latents: Sequence[str]) -> MessagePassingEncoder:
+    def partial(
+        self, model: HierarchicalModel, latents: Sequence[str], *, above: bool = True
+    ) -> MessagePassingEncoder:
         """See `ComputedEncodings`."""
 
         def pooling(data: int, width: int, observations: bool, messages: bool) -> Pooling:
@@ -71,4 +73,5 @@ class SetTransformerEncodings(ComputedEncodings):
             embedding=self.embedding,
             pooling=pooling,
             rounds=self.rounds or default_rounds(model, latents),
+            above=above,
         )

@@ -36,6 +36,7 @@ import torch
 from torch import Tensor, nn
 
 from pavi.flows.base import ConditionalFlow, Flow, FlowContext
+from pavi.flows.triangle import mix, strictly_lower, unmix
 
 # Soft bounds: far outside what a posterior needs, close enough to keep exp() finite in a bad step.
 LOG_GAIN_BOUND = 30.0
@@ -74,7 +75,7 @@ class Affine(ConditionalFlow):
         dim: The unconstrained dimension of one value.
         upstream: The number of upstream values; beyond 16 they are coupled through 8 shared
             linear combinations of them.
-        encoding: The length of an encoding.
+        encoding: The length of an encoding; none leaves the coefficients that all rows share.
         full: Whether the noise is mixed by a triangular matrix.
     """
 
@@ -85,18 +86,20 @@ class Affine(ConditionalFlow):
         super().__init__()
         self._dim = dim
         self._rank = upstream if upstream <= FULL_COUPLING else RANK
-        self._triangle = dim * (dim - 1) // 2 if full else 0
-        self._sizes = [dim, dim, dim * self._rank, dim * self._rank, self._triangle]
+        triangle = dim * (dim - 1) // 2 if full else 0
+        self._sizes = [dim, dim, dim * self._rank, dim * self._rank, triangle]
         # The bias is what all rows share: their coupling, the precision of a typical row.
-        self.head = nn.Linear(encoding, sum(self._sizes))
+        self.head = nn.Linear(max(encoding, 1), sum(self._sizes))
+        if not encoding:  # Torch warns of a layer without inputs; one without weights will do.
+            self.head.weight = nn.Parameter(self.head.weight.detach()[:, :0])
         nn.init.zeros_(self.head.bias)
         nn.init.zeros_(self.head.weight)
         # Every output starts on a coordinate of the encoding of its own, as far as there are
         # enough: gradients of locations, precisions and couplings differ in size by orders of
         # magnitude, and an optimiser that scales each coordinate by its own gradients keeps them
         # apart only like this. Couplings share what locations and precisions leave.
-        outputs = torch.arange(sum(self._sizes))
-        coordinates = outputs % encoding
+        outputs = torch.arange(sum(self._sizes) if encoding else 0)
+        coordinates = outputs % max(encoding, 1)
         if encoding > 2 * dim:
             couplings = outputs >= 2 * dim
             coordinates[couplings] = 2 * dim + outputs[: couplings.sum()] % (encoding - 2 * dim)
@@ -120,19 +123,13 @@ class Affine(ConditionalFlow):
     def forward(self, noise: Tensor, context: FlowContext) -> tuple[Tensor, Tensor]:
         """See `ConditionalFlow`."""
         shift, width, log_width, triangle = self._coefficients(context)
-        if triangle is not None:
-            noise = noise + (triangle @ noise.unsqueeze(-1)).squeeze(-1)
-        value = context.location + shift + width * noise
+        value = context.location + shift + width * mix(triangle, noise)
         return value, log_width.expand(value.shape).sum(-1)
 
     def inverse(self, value: Tensor, context: FlowContext) -> tuple[Tensor, Tensor]:
         """See `ConditionalFlow`."""
         shift, width, log_width, triangle = self._coefficients(context)
-        noise = (value - context.location - shift) / width
-        if triangle is not None:
-            noise = torch.linalg.solve_triangular(
-                triangle, noise.unsqueeze(-1), upper=False, unitriangular=True
-            ).squeeze(-1)
+        noise = unmix(triangle, (value - context.location - shift) / width)
         return noise, log_width.expand(value.shape).sum(-1)
 
     def _coefficients(self, context: FlowContext) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
@@ -164,20 +161,12 @@ class Affine(ConditionalFlow):
         moved = self.scale * soft_log_tails(evidence, EVIDENCE_BOUND)
         shift = moved - pull * (context.location - self.location)
         log_width = context.scale.log() - 0.5 * log_one_plus_r
-        return shift, log_width.exp(), log_width, self._lower(triangle)
+        return shift, log_width.exp(), log_width, strictly_lower(triangle, self._dim)
 
     def _couple(self, matrix: Tensor, v: Tensor) -> Tensor:
         """The product of a `(dim, rank)` matrix per row with the upstream values."""
         matrix = matrix.unflatten(-1, (self._dim, self._rank))
         return (matrix * v.unsqueeze(-2)).sum(-1)
-
-    def _lower(self, entries: Tensor) -> Tensor | None:
-        if not self._triangle:
-            return None
-        rows, columns = torch.tril_indices(self._dim, self._dim, -1, device=entries.device)
-        matrix = entries.new_zeros(*entries.shape[:-1], self._dim, self._dim)
-        matrix[..., rows, columns] = entries
-        return matrix
 
 
 def soft_bound(value: Tensor, bound: float) -> Tensor:

@@ -45,10 +45,11 @@ class ConditionalFlow(nn.Module, ABC):
       returns :math:`\log |\det \partial\, \mathrm{value} / \partial\, \mathrm{noise}|`,
       `(draws, *plates)`;
     * inverts that map exactly, with the log-determinant of the *forward* map;
-    * is the prior at a zero encoding: `value = location + scale * noise`;
+    * is its `start` at a zero encoding, `value = location + scale * noise`: the prior given the
+      parents, unless the flow says otherwise;
     * before training moves its location by the typical scale times the first `dim` coordinates of
       an encoding;
-    * keeps gradients of value and log-determinant with respect to everything in the context.
+    * keeps gradients of value and log-determinant with respect to all of the context it reads.
     """
 
     @abstractmethod
@@ -58,6 +59,19 @@ class ConditionalFlow(nn.Module, ABC):
     @abstractmethod
     def inverse(self, value: Tensor, context: FlowContext) -> tuple[Tensor, Tensor]:
         """Noise and the log-determinant of the forward map at that noise."""
+
+    def start(self, context: FlowContext) -> tuple[Tensor, Tensor]:
+        """The location and scale of the value at a zero encoding; they broadcast to the value."""
+        return context.location, context.scale
+
+    @property
+    def follows_prior(self) -> bool:
+        """Whether the flow reads the prior given the parents; if not, its reference is marginal.
+
+        The typical scale given the parents may be far less than the distance to travel, which a
+        flow that follows the parents is carried along.
+        """
+        return True
 
     @abstractmethod
     def reference(self) -> tuple[Tensor, Tensor]:
@@ -80,3 +94,14 @@ class Flow(ABC):
             upstream: The number of upstream values in its context.
             encoding: The length of an encoding.
         """
+
+    def encoding_dim(self, *, dim: int, upstream: int) -> int | None:
+        """The length an encoding must have, where it holds the coefficients of its row.
+
+        Such encodings are free parameters. None where any length and any encoder will do.
+
+        Args:
+            dim: The unconstrained dimension of one value.
+            upstream: The number of upstream values in the context.
+        """
+        return None

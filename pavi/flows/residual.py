@@ -8,7 +8,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from pavi.flows.affine import Affine, AffineFlow
+from pavi.flows.affine import AffineFlow
 from pavi.flows.base import ConditionalFlow, Flow, FlowContext
 from pavi.flows.zuko_import import zuko
 
@@ -110,11 +110,13 @@ class Residual(ConditionalFlow):
     Args:
         bend: A lazy zuko flow with context `(encoding, upstream)`.
         affine: The affine map.
+        sees_upstream: Whether the zuko flow sees upstream values; if not, its context is the
+            encoding alone.
     """
 
-    def __init__(self, bend: Any, affine: Affine) -> None:
+    def __init__(self, bend: Any, affine: ConditionalFlow, *, sees_upstream: bool = True) -> None:
         super().__init__()
-        self.bend, self.affine = bend.transform, affine
+        self.bend, self.affine, self._sees_upstream = bend.transform, affine, sees_upstream
         for layer in self.bend.transforms:
             # The last layer of each hyper-network; zero parameters are the identity. With a
             # zero output its gradient is not zero, so nothing is stuck.
@@ -124,9 +126,21 @@ class Residual(ConditionalFlow):
                 ][-1]
                 nn.init.zeros_(last.weight)
                 nn.init.zeros_(last.bias)
+            else:  # One dimension and no context: there is nothing to compute parameters from.
+                for parameter in layer.parameters():
+                    nn.init.zeros_(parameter)
+
+    def start(self, context: FlowContext) -> tuple[Tensor, Tensor]:
+        """See `ConditionalFlow`."""
+        return self.affine.start(context)
+
+    @property
+    def follows_prior(self) -> bool:
+        """See `ConditionalFlow`."""
+        return self.affine.follows_prior
 
     def set_reference(self, location: Tensor, scale: Tensor) -> None:
-        """See `Affine.set_reference`."""
+        """See `ConditionalFlow`."""
         self.affine.set_reference(location, scale)
 
     def reference(self) -> tuple[Tensor, Tensor]:
@@ -146,8 +160,9 @@ class Residual(ConditionalFlow):
         noise, log_det = transform.call_and_ladj(bent)
         return noise, log_det_affine - log_det
 
-    @staticmethod
-    def _context(like: Tensor, context: FlowContext) -> Tensor:
+    def _context(self, like: Tensor, context: FlowContext) -> Tensor | None:
         lead = like.shape[:-1]
-        parts = (context.encoding, context.upstream)
+        parts = [context.encoding, *([context.upstream] if self._sees_upstream else [])]
+        if not any(part.shape[-1] for part in parts):
+            return None
         return torch.cat([part.expand(*lead, part.shape[-1]) for part in parts], dim=-1)

@@ -4,7 +4,9 @@ Draw the sites coarse to fine. The exact posterior factorises along that order, 
 d-separation a site needs, of those drawn before it, its parents and the co-parents of the data
 below it: an effect of a school depends on the intercept once the scores are given. `"faithful"`
 lets it see all of these that lie within its reach, so that the exact posterior of every nested
-linear-Gaussian model is in the family. `"parents"` is the form of the paper.
+linear-Gaussian model is in the family. `"parents"` is the form of the paper. `"none"` shows a flow
+no values at all; the prior's location and scale, which it sees besides, still follow the parents,
+and a flow that reads neither makes the sites independent.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ class Dependence(StrEnum):
 
     PARENTS = "parents"
     FAITHFUL = "faithful"
+    NONE = "none"
 
 
 def drawing_order(model: HierarchicalModel) -> tuple[str, ...]:
@@ -36,6 +39,8 @@ def drawing_order(model: HierarchicalModel) -> tuple[str, ...]:
 
 def upstream_sites(model: HierarchicalModel, dependence: Dependence) -> dict[str, tuple[str, ...]]:
     """Per latent site, in drawing order, the latent sites drawn before that its flow sees."""
+    if dependence is Dependence.NONE:
+        return {name: () for name in drawing_order(model)}
     data_below = _observed_descendants(model)
     order = drawing_order(model)
     seen = {}

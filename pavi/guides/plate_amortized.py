@@ -11,21 +11,21 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, biject_to
+from torch.distributions import Distribution
 from torch.distributions.transforms import Transform
 
 from pavi.core import HierarchicalModel, PlateBatch
 from pavi.core.alignment import Alignment
-from pavi.core.distributions import is_real, location_and_scale, unvalidated
-from pavi.core.initial import start_of
-from pavi.core.sites import Latent
+from pavi.core.distributions import location_and_scale, unvalidated
 from pavi.encodings import Encoder, Encodings, FreeEncodings
 from pavi.encodings.free import FreeEncoder
+from pavi.encodings.lengths import build_encoder
 from pavi.flows import AffineFlow, ConditionalFlow, Flow, FlowContext
 from pavi.flows.affine import standard_normal_log_prob
 from pavi.guides.base import Draws, Guide
 from pavi.guides.dependence import Dependence, drawing_order, upstream_sites
 from pavi.guides.prior import PriorReference, prior_references
+from pavi.guides.start import unconstrained_start
 
 
 @final
@@ -56,13 +56,15 @@ class PlateAmortizedGuide(Guide):
         encodings: Free (PAVI-F) by default.
         flow: The flow of every site that `flows` does not name; affine by default.
         flows: Per site, another flow.
-        dependence: What a flow may see: `"faithful"` or `"parents"`, see `pavi.guides.dependence`.
+        dependence: What a flow may see: `"faithful"`, `"parents"` or `"none"`, see
+            `pavi.guides.dependence`.
         datasets: The plate of data sets, in a lifted model. What lies on it alone counts as
             having no plate, so that the flows are those of the model of one data set.
 
     Raises:
-        ValueError: If a plate has no cardinality, `flows` names a site that is not latent, or
-            `dependence` is neither of the two.
+        ValueError: If a plate has no cardinality, `flows` names a site that is not latent,
+            `dependence` is none of the three, or a flow whose coefficients are the encoding has
+            encodings that are not free.
 
     Reference:
         Rouillard et al. (2023), PAVI: Plate-amortized variational inference, TMLR.
@@ -89,18 +91,29 @@ class PlateAmortizedGuide(Guide):
         self._dependence = Dependence(dependence)
         self._upstream = upstream_sites(model, self._dependence)
         self._order = drawing_order(model)
-        self.encoder: Encoder = encodings.build(model, cardinalities)
         self.flows = nn.ModuleDict()
         references = prior_references(model)
+        dims = {name: len(reference.center) for name, reference in references.items()}
+        seen = {name: sum(dims[n] for n in self._upstream[name]) for name in self._order}
+        lengths = {
+            name: length
+            for name in self._order
+            if (length := flows.get(name, flow).encoding_dim(dim=dims[name], upstream=seen[name]))
+        }
+        self.encoder: Encoder = build_encoder(encodings, model, cardinalities, lengths=lengths)
         self._has_scale = {name: reference.scales for name, reference in references.items()}
         self._alignments: dict[tuple[str, str], Alignment] = {}
         for name in self._order:
             reference = references[name]
-            dims = [len(references[other].center) for other in self._upstream[name]]
             built = flows.get(name, flow).build(
-                dim=len(reference.center), upstream=sum(dims), encoding=encodings.dim
+                dim=dims[name],
+                upstream=seen[name],
+                encoding=lengths.get(name, encodings.dim),
             )
-            built.set_reference(reference.location, reference.scale)
+            if built.follows_prior:
+                built.set_reference(reference.location, reference.scale)
+            else:
+                built.set_reference(reference.center, reference.spread)
             self.flows[name] = built
             self._register(name, reference)
             for other in self._upstream[name]:
@@ -249,21 +262,9 @@ class PlateAmortizedGuide(Guide):
     def initialise(self, batch: PlateBatch) -> None:
         """See `Guide`."""
         for name in self.model.latents:
-            site = self.model.sites[name]
-            assert isinstance(site, Latent)
-            if site.init is None:
+            value = unconstrained_start(self.model, name, batch)
+            if value is None:
                 continue
-            value = start_of(
-                name, site.init, plates=site.plates, event=site.event_shape, batch=batch
-            )
-            support = self.model.supports[name]
-            if not is_real(support):
-                if not bool(support.check(value).all()):
-                    raise ValueError(
-                        f"init of site {name!r} lies outside the support of its distribution, "
-                        f"{support}."
-                    )
-                value = biject_to(support).inv(value)
             flow = self.flows[name]
             assert isinstance(flow, ConditionalFlow)
             location, scale = flow.reference()

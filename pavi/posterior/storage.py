@@ -22,9 +22,20 @@ from pavi.encodings import (
     DeepSetEncodings,
     FreeEncodings,
     HybridEncodings,
+    OwnDataEncodings,
     SetTransformerEncodings,
 )
-from pavi.flows import AffineFlow, CouplingFlow, MAFFlow, NSFFlow
+from pavi.flows import (
+    AffineFlow,
+    ASVIFlow,
+    BranchFlow,
+    CouplingFlow,
+    EncodedFlow,
+    GaussianFlow,
+    InstanceFlow,
+    MAFFlow,
+    NSFFlow,
+)
 from pavi.guides.base import Guide
 from pavi.guides.plate_amortized import PlateAmortizedGuide
 from pavi.posterior.signature import difference, signature
@@ -41,9 +52,15 @@ CHOICES: dict[str, Callable[..., Any]] = {
         FreeEncodings,
         DeepSetEncodings,
         HybridEncodings,
+        OwnDataEncodings,
         SetTransformerEncodings,
+        ASVIFlow,
         AffineFlow,
+        BranchFlow,
         CouplingFlow,
+        EncodedFlow,
+        GaussianFlow,
+        InstanceFlow,
         MAFFlow,
         NSFFlow,
     )

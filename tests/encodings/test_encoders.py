@@ -19,6 +19,7 @@ from pavi import (
     PlateData,
     SetTransformerEncodings,
 )
+from pavi.encodings import OwnDataEncodings
 from pavi.posterior.encode import encode
 
 # Rows of children are out of the order of their parents, and one group has a single row.
@@ -33,6 +34,7 @@ COMPUTED = {
     "deep set": DeepSetEncodings(),
     "three rounds": DeepSetEncodings(rounds=3),
     "set transformer": SetTransformerEncodings(seeds=2),
+    "own data": OwnDataEncodings(SetTransformerEncodings(seeds=2)),
 }
 ALL = {"free": FreeEncodings(), **COMPUTED, "hybrid": HybridEncodings()}
 
@@ -136,6 +138,22 @@ def test_a_batch_of_whole_groups_has_their_encodings():
         assert_close(part[name], full[name][rows[plate]], rtol=1e-10, atol=1e-10)
 
 
+def test_own_data_are_those_on_and_below_a_row():
+    data = data_of(ragged_nest, NEST)
+    encoder = encoder_of(OwnDataEncodings(), data)
+    before = encoder(data.batch())
+    pupils = torch.tensor(NEST["pupil"]) == 0
+    data.values["y"][pupils] += 1.0
+    after = encoder(data.batch())
+    moved = {n: (after[n] - before[n]).abs().amax(-1) > 1e-9 for n in ("a", "b")}
+    assert moved["b"].tolist() == [True, False, False, False]
+    assert moved["a"].tolist() == [False, True, False]
+    shared = encoder_of(DeepSetEncodings(), data)
+    above = shared(data.batch())["b"]
+    data.values["y"][pupils] += 1.0
+    assert (shared(data.batch())["b"] - above).abs().amax(-1)[3] > 1e-9
+
+
 def test_missing_values_say_nothing():
     data = data_of(ragged_nest, NEST, missing=True)
     encoder = encoder_of(DeepSetEncodings(), data)
@@ -178,6 +196,7 @@ def test_a_site_without_data_below_has_no_computed_encoding():
     [
         (lambda: DeepSetEncodings(width=0), "width of an encoder must be positive, got 0"),
         (lambda: DeepSetEncodings(heads=3), "heads must divide width, got 3 and 16"),
+        (lambda: OwnDataEncodings(DeepSetEncodings(rounds=2)), "take one round, .* got 2 rounds"),
         (lambda: HybridEncodings(start=1.0), "start must be at least 0 and less than 1, got 1.0"),
     ],
 )

@@ -1,14 +1,50 @@
-"""Every flow: inverse, log-determinant against autograd, the prior at the start, live gradients."""
+"""Every flow: inverse, log-determinant against autograd, its start, live gradients."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 import torch
 from torch.func import jacrev
 
-from pavi.flows import AffineFlow, CouplingFlow, FlowContext, MAFFlow, NSFFlow
+from pavi.flows import (
+    AffineFlow,
+    ASVIFlow,
+    BranchFlow,
+    CouplingFlow,
+    EncodedFlow,
+    FlowContext,
+    GaussianFlow,
+    InstanceFlow,
+    MAFFlow,
+    NSFFlow,
+)
 
-FLOWS = [AffineFlow(), AffineFlow(full=True), CouplingFlow(), MAFFlow(), NSFFlow()]
+# Their rows also hold weights that are masked out, or whose unit is off for all noise.
+MASKED = [
+    InstanceFlow(MAFFlow(transforms=1, hidden=(4,))),
+    InstanceFlow(NSFFlow(hidden=(4,), bins=3)),
+    InstanceFlow(CouplingFlow(hidden=(4,))),
+]
+FOLLOW_THE_PRIOR = [
+    AffineFlow(),
+    AffineFlow(full=True),
+    CouplingFlow(),
+    MAFFlow(),
+    NSFFlow(),
+    InstanceFlow(AffineFlow(full=True)),
+    *MASKED,
+]
+DO_NOT = [
+    GaussianFlow(),
+    GaussianFlow(full=True),
+    ASVIFlow(),
+    ASVIFlow(start=0.9),
+    BranchFlow(hidden=4),
+    EncodedFlow(hidden=(8,)),
+]
+FLOWS = FOLLOW_THE_PRIOR + DO_NOT
 DRAWS, ROWS, ENCODING = 5, 3, 12
 
 
@@ -18,13 +54,15 @@ def choice(request):
 
 
 def build(choice, dim, upstream, *, fitted):
-    flow = choice.build(dim=dim, upstream=upstream, encoding=ENCODING).double()
+    encoding = choice.encoding_dim(dim=dim, upstream=upstream) or ENCODING
+    flow = choice.build(dim=dim, upstream=upstream, encoding=encoding).double()
+    flow.set_reference(torch.linspace(-1, 1, dim), torch.linspace(0.5, 2, dim))
     if fitted:
         for parameter in flow.parameters():
             torch.nn.init.normal_(parameter, std=0.3)
     scale = torch.rand(DRAWS, ROWS, dim, dtype=torch.float64) + 0.5
     context = FlowContext(
-        encoding=torch.randn(ROWS, ENCODING, dtype=torch.float64) * fitted,
+        encoding=torch.randn(ROWS, encoding, dtype=torch.float64) * 0.5 * fitted,
         upstream=torch.randn(DRAWS, ROWS, upstream, dtype=torch.float64),
         location=torch.randn(DRAWS, ROWS, dim, dtype=torch.float64),
         scale=scale,
@@ -59,17 +97,38 @@ def test_the_log_determinant_is_that_of_autograd(choice, dim, upstream):
 
 
 @pytest.mark.parametrize(("dim", "upstream"), SHAPES)
-def test_the_start_is_the_prior(choice, dim, upstream):
+def test_a_zero_encoding_is_the_start(choice, dim, upstream):
     flow, context, noise = build(choice, dim, upstream, fitted=False)
     value, log_det = flow(noise, context)
-    torch.testing.assert_close(value, context.location + context.scale * noise)
-    torch.testing.assert_close(log_det, context.scale.log().sum(-1))
+    location, scale = flow.start(context)
+    torch.testing.assert_close(value, location + scale * noise)
+    torch.testing.assert_close(log_det, scale.log().sum(-1).expand(log_det.shape))
+    if choice in FOLLOW_THE_PRIOR:
+        assert location is context.location
+        assert scale is context.scale
 
 
 @pytest.mark.parametrize(("dim", "upstream"), SHAPES)
-def test_gradients_reach_every_parameter(choice, dim, upstream):
+def test_the_first_coordinates_move_the_location_by_typical_scales(choice, dim, upstream):
+    flow, context, noise = build(choice, dim, upstream, fitted=False)
+    # The typical scale of the prior is that of this one, so that evidence counts as it does.
+    context = replace(context, relative_scale=None)
+    before, _ = flow(noise, context)
+    context.encoding[:, :dim] = torch.linspace(-0.5, 0.7, dim)
+    after, _ = flow(noise, context)
+    moved = flow.reference()[1] * context.encoding[:, :dim]
+    torch.testing.assert_close(after - before, moved.expand(after.shape))
+
+
+@pytest.mark.parametrize(("dim", "upstream"), SHAPES)
+def test_gradients_reach_every_parameter_or_coefficient(choice, dim, upstream):
     flow, context, noise = build(choice, dim, upstream, fitted=True)
+    context.encoding.requires_grad_()
     value, log_det = flow(noise, context)
     (value.square().sum() + log_det.sum()).backward()
     dead = [n for n, p in flow.named_parameters() if p.grad is None or not p.grad.any()]
     assert dead == []
+    if choice.encoding_dim(dim=dim, upstream=upstream) is not None:
+        assert not list(flow.parameters())
+        if choice not in MASKED:
+            assert context.encoding.grad.any(0).all()

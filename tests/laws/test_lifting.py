@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from core.designs import dense_crossing, ragged_nest, sparse_crossing
+from guides.families import COMPUTED, GUIDES, random_guide
 from torch.testing import assert_close
 
 import pavi
@@ -19,38 +20,29 @@ SIZES = {
 }
 
 
-def random_guide(model, sizes, **options):
-    guide = pavi.PlateAmortizedGuide(model, sizes, **options).double()
-    with torch.no_grad():
-        for parameter in guide.parameters():
-            parameter.normal_(0.0, 0.3)
-    return guide
-
-
-@pytest.mark.parametrize("flow", [pavi.AffineFlow(), pavi.NSFFlow(hidden=(4,))])
+@pytest.mark.parametrize("path", [False, True])
+@pytest.mark.parametrize("family", GUIDES)
 @pytest.mark.parametrize("design", SIZES)
-def test_the_density_of_given_values_is_that_of_the_draw(design, flow):
+def test_the_density_of_given_values_is_that_of_the_draw(design, family, path):
     model, sizes = design(), SIZES[design]
     simulation = model.simulate(sizes, seed=0, dtype=torch.float64)
     data = pavi.PlateData.from_arrays(
         simulation.arrays, model, links=simulation.links, dtype=torch.float64
     )
-    guide = random_guide(model, sizes, flow=flow)
-    drawn = guide(data.batch(seed=1), draws=3)
+    guide = random_guide(GUIDES[family], model, sizes)
+    drawn = guide(data.batch(seed=1), draws=3, path=path)
     found = guide.log_prob(drawn.values, data.batch())
     for name, log_q in drawn.log_q.items():
         assert_close(found[name], log_q, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("family", COMPUTED)
 @pytest.mark.parametrize("design", SIZES)
-def test_a_guide_of_data_sets_is_the_guide_of_each(design):
+def test_a_guide_of_data_sets_is_the_guide_of_each(design, family):
     model, sizes = design(), SIZES[design]
     batch = SimulatedBatches(model, sizes, datasets=3, seed=0, dtype=torch.float64)[4]
     many = random_guide(
-        lifted(model, DATASET),
-        {DATASET: 3, **sizes},
-        encodings=pavi.DeepSetEncodings(),
-        datasets=DATASET,
+        COMPUTED[family], lifted(model, DATASET), {DATASET: 3, **sizes}, datasets=DATASET
     )
     values = {name: batch.values[name].unsqueeze(0) for name in model.latents}
     together = many.log_prob(values, batch)

@@ -11,11 +11,11 @@ import pytest
 import torch
 from core.designs import dense_crossing, ragged_nest, sparse_crossing
 from data.every_draw import every_draw
+from guides.families import FREE, random_guide
 from torch.testing import assert_close
 
 from pavi.data import PlateData, PlateSampler
-from pavi.flows import MAFFlow
-from pavi.guides import PlateAmortizedGuide, plate_amortized
+from pavi.guides import plate_amortized
 from pavi.objectives import ReducedELBO
 
 DRAWS = 2
@@ -49,19 +49,6 @@ def every_batch(data, sizes):
         found[key] = batch, before + probability
     assert sum(probability for _, probability in found.values()) == 1
     return [(batch, float(probability)) for batch, probability in found.values()]
-
-
-def random_guide(data, dependence):
-    """Random parameters; a flow that is not affine at the sites that are vectors."""
-    vectors = [name for name in data.model.latents if data.model.sites[name].event_shape]
-    flows = dict.fromkeys(vectors, MAFFlow(transforms=1, hidden=(4,)))
-    guide = PlateAmortizedGuide(
-        data.model, data.cardinalities, flows=flows, dependence=dependence
-    ).double()
-    with torch.no_grad():
-        for parameter in guide.parameters():
-            parameter.normal_(0.0, 0.3)
-    return guide
 
 
 def fix_noise(monkeypatch, guide, data):
@@ -103,13 +90,13 @@ def value_and_gradient(guide, batch, gradient):
 
 
 @pytest.mark.parametrize("gradient", ["path", "reparam"])
-@pytest.mark.parametrize("dependence", ["faithful", "parents"])
+@pytest.mark.parametrize("family", FREE)
 @pytest.mark.parametrize(("design", "links", "sizes"), SCHEMES.values(), ids=SCHEMES)
 def test_the_average_over_all_batches_is_the_full_objective(
-    monkeypatch, design, links, sizes, dependence, gradient
+    monkeypatch, design, links, sizes, family, gradient
 ):
     data = data_of(design, links)
-    guide = random_guide(data, dependence)
+    guide = random_guide(FREE[family], data.model, data.cardinalities)
     fix_noise(monkeypatch, guide, data)
     full = value_and_gradient(guide, data.batch(), gradient)
     mean = {name: torch.zeros_like(value) for name, value in full.items()}
@@ -124,7 +111,7 @@ def test_the_average_over_all_batches_is_the_full_objective(
 
 def test_without_weights_the_law_does_not_hold(monkeypatch):
     data = data_of(ragged_nest, NEST)
-    guide = random_guide(data, "faithful")
+    guide = random_guide(FREE["faithful"], data.model, data.cardinalities)
     fix_noise(monkeypatch, guide, data)
     full = value_and_gradient(guide, data.batch(), "path")
     total = dict.fromkeys(full, 0)

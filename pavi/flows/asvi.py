@@ -1,0 +1,128 @@
+r"""Automatic structured variational inference: the prior, mixed with free parameters.
+
+Each parameter of the prior given its parents is mixed with a free one, per ground variable,
+
+.. math::
+    \mathrm{loc}_q &= \lambda\, \mathrm{loc}_p(\mathrm{pa}) + (1 - \lambda)\, \alpha, \qquad
+        \lambda = \sigma(\mathrm{free}) \\
+    \mathrm{scale}_q &= \lambda'\, \mathrm{scale}_p(\mathrm{pa}) + (1 - \lambda')\, \alpha'
+
+:math:`\lambda = 1` is the prior, :math:`\lambda = 0` is mean field. With the typical location and
+scale :math:`m_0, s_0` of the prior and the gate :math:`\lambda_0` at the start, the free parts are
+
+.. math:: \alpha = m_0 + s_0\, a / (1 - \lambda_0), \qquad \alpha' = s_0\, e^{a'}
+
+so that :math:`a` moves the location by the same amount wherever the gate starts.
+
+In a linear-Gaussian model whose sites have one parent each, such as Gaussian random effects, the
+posterior is of this form: Bayes' rule gives a location :math:`(1 - r)\, \mathrm{loc}_p + r y`, and
+the scale is a constant.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from pavi.flows.affine import soft_bound
+from pavi.flows.base import ConditionalFlow, Flow, FlowContext
+from pavi.flows.gaussian import LOG_WIDTH_BOUND
+
+
+@final
+@dataclass(frozen=True)
+class ASVIFlow(Flow):
+    """The prior's location and scale, each mixed with a free parameter of the row.
+
+    Its coefficients are the encoding, so encodings must be free. The mixing is that of Gaussians
+    in unconstrained space, where the original mixes the parameters of the prior's own family.
+
+    Args:
+        start: The gates before training; towards 1 the start is the prior.
+
+    Raises:
+        ValueError: If `start` is not between 0 and 1; at 0 and 1 gates have no gradient.
+
+    Reference:
+        Ambrogioni et al. (2021), Automatic structured variational inference, equation 5.
+    """
+
+    start: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.start < 1:
+            raise ValueError(
+                f"start of the gates must lie between 0 and 1, ends excluded, got {self.start}."
+            )
+
+    def encoding_dim(self, *, dim: int, upstream: int) -> int:
+        """See `Flow.encoding_dim`."""
+        return 4 * dim
+
+    def build(self, *, dim: int, upstream: int, encoding: int) -> ASVI:
+        """See `Flow.build`."""
+        return ASVI(dim=dim, start=self.start)
+
+
+@final
+class ASVI(ConditionalFlow):
+    """The module of `ASVIFlow`.
+
+    An encoding is :math:`a`, :math:`a'` and what is added to the logits of the gates of location
+    and scale, `(dim,)` each.
+
+    Args:
+        dim: The unconstrained dimension of one value.
+        start: The gates at a zero encoding.
+    """
+
+    location: Tensor
+    scale: Tensor
+
+    def __init__(self, *, dim: int, start: float) -> None:
+        super().__init__()
+        self._start = start
+        self.register_buffer("location", torch.zeros(dim))
+        self.register_buffer("scale", torch.ones(dim))
+
+    def set_reference(self, location: Tensor, scale: Tensor) -> None:
+        """See `ConditionalFlow`."""
+        self.location.copy_(location)
+        self.scale.copy_(scale)
+
+    def reference(self) -> tuple[Tensor, Tensor]:
+        """See `ConditionalFlow`."""
+        return self.location, self.scale
+
+    def start(self, context: FlowContext) -> tuple[Tensor, Tensor]:
+        """See `ConditionalFlow`: half way from the reference to the prior, or as far as chosen."""
+        gate = self._start
+        return (
+            gate * context.location + (1 - gate) * self.location,
+            gate * context.scale + (1 - gate) * self.scale,
+        )
+
+    def forward(self, noise: Tensor, context: FlowContext) -> tuple[Tensor, Tensor]:
+        """See `ConditionalFlow`."""
+        location, scale = self._mixed(context)
+        value = location + scale * noise
+        return value, scale.log().expand(value.shape).sum(-1)
+
+    def inverse(self, value: Tensor, context: FlowContext) -> tuple[Tensor, Tensor]:
+        """See `ConditionalFlow`."""
+        location, scale = self._mixed(context)
+        return (value - location) / scale, scale.log().expand(value.shape).sum(-1)
+
+    def _mixed(self, context: FlowContext) -> tuple[Tensor, Tensor]:
+        shift, log_width, gate, scale_gate = context.encoding.chunk(4, dim=-1)
+        logit = math.log(self._start) - math.log1p(-self._start)
+        free_location = self.location + self.scale * shift / (1 - self._start)
+        free_scale = self.scale * soft_bound(log_width, LOG_WIDTH_BOUND).exp()
+        return (
+            torch.lerp(free_location, context.location, torch.sigmoid(logit + gate)),
+            torch.lerp(free_scale, context.scale, torch.sigmoid(logit + scale_gate)),
+        )
