@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import final
 
@@ -52,11 +53,11 @@ def full_elbo(
         data: All data.
         draws: The number of joint draws.
         seed: Of the noise.
-        budget: How many numbers a chunk may hold.
+        budget: How many numbers a chunk may hold; a guide that draws all at once has one chunk.
         progress: Whether to show a bar.
     """
     model = guide.model
-    chunks = Chunks(data, draws=draws, budget=budget)
+    chunks = Chunks(data, draws=draws, budget=sys.maxsize if guide.whole else budget)
     fixed = draw_fixed(guide, data, chunks, draws=draws, seed=seed)
     terms: dict[str, Tensor] = {}
 
@@ -87,7 +88,12 @@ def full_elbo(
 
 
 def draw_fixed(guide: Guide, data: PlateData, chunks: Chunks, *, draws: int, seed: int) -> Draws:
-    """Draw the sites that all chunks share, but for those whose covariates the data lack."""
+    """Draw the sites that all chunks share, but for those whose covariates the data lack.
+
+    A guide that draws all latents at once may look at the observed values too, and draws them all.
+    """
+    if guide.whole:
+        return guide(data.batch(seed=seed), draws=draws)
     batch = data.batch(sites=data.covariates, seed=seed)
     sites = [site for site in chunks.fixed if not absent_covariates(guide, data, [site])]
     return guide(batch, draws=draws, sites=sites)
