@@ -1,6 +1,18 @@
 """Guides: variational families that follow the plates of a model."""
 
 from pavi.guides.base import Draws, Guide
+from pavi.guides.cascading_flows import CascadingFlowsGuide
+from pavi.guides.hamiltonian import HMC
 from pavi.guides.plate_amortized import PlateAmortizedGuide
+from pavi.guides.total_flow import TotalFlowGuide
+from pavi.guides.uivi import UIVIGuide
 
-__all__ = ["Draws", "Guide", "PlateAmortizedGuide"]
+__all__ = [
+    "HMC",
+    "CascadingFlowsGuide",
+    "Draws",
+    "Guide",
+    "PlateAmortizedGuide",
+    "TotalFlowGuide",
+    "UIVIGuide",
+]
