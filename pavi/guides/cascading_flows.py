@@ -171,9 +171,7 @@ class CascadingFlowsGuide(Guide):
                 event, dim = free.shape[len(lead) :], self._shapes[name].dim
                 center, spread = getattr(self, f"_center_{name}"), getattr(self, f"_spread_{name}")
                 flow = self._shapes[name].flow(numbers[name])
-                x = torch.cat(
-                    [(free.reshape(*lead, dim) - center) / spread, before[name]], dim=-1
-                )
+                x = torch.cat([(free.reshape(*lead, dim) - center) / spread, before[name]], dim=-1)
                 y, log_det = flow.forward(x)
                 if path:
                     x, log_det = flow.detached().inverse(y, at=x)

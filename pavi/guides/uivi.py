@@ -111,8 +111,9 @@ class UIVIGuide(Guide):
         # of which gradients widen sigma as soon as the means, and two modes are not found.
         for layer in self.network:
             if isinstance(layer, nn.Linear):
-                gain = "linear" if layer is last else "relu"
-                nn.init.kaiming_normal_(layer.weight, nonlinearity=gain)
+                nn.init.normal_(
+                    layer.weight, std=((1 if layer is last else 2) / layer.in_features) ** 0.5
+                )
                 nn.init.zeros_(layer.bias)
         self.log_sigma = nn.Parameter(torch.full((self.latents.dim,), math.log(spread)))
 
