@@ -108,7 +108,7 @@ def test_path_and_full_gradients_agree_in_the_mean(amortised):
             drawn = guide(data.batch(seed=seed), draws=200, path=path)
             loss = (total(drawn.log_q) - total(drawn.log_p)).mean()
             slopes = torch.autograd.grad(loss, parameters)
-            found.append((float(loss), torch.cat([slope.flatten() for slope in slopes])))
+            found.append((float(loss.detach()), torch.cat([slope.flatten() for slope in slopes])))
         assert found[0][0] == pytest.approx(found[1][0], rel=1e-9)
         differences.append(found[0][1] - found[1][1])
     differences = torch.stack(differences)
@@ -188,7 +188,9 @@ def test_an_init_is_where_the_draws_start():
     guide.initialise(data.batch())
     drawn = guide(data.batch(), draws=2, noise=1e-4)
     assert_close(drawn.values["s"], torch.full((2,), 3.0), rtol=1e-2, atol=0)
-    assert_close(drawn.values["a"], torch.tensor([-2.0, 0.5, 4.0]).expand(2, 3), rtol=0, atol=0.01)
+    # The start is relative to the prior's median, which is that of 2048 draws.
+    expected = torch.tensor([-2.0, 0.5, 4.0]).expand(2, 3)
+    assert_close(drawn.values["a"], expected, rtol=0, atol=0.1)
 
 
 def test_missing_data_have_no_shift():

@@ -59,7 +59,7 @@ def fitted(model, x, *, steps, spread=0.2):
 @pytest.fixture(scope="module")
 def mixture():
     torch.manual_seed(0)
-    return fitted(bimodal(), 4.0, steps=500)
+    return fitted(bimodal(), 4.0, steps=400)
 
 
 def line():
@@ -152,7 +152,7 @@ def test_log_q_has_the_score_as_its_derivative_and_the_estimate_as_its_value():
 
 
 def test_a_banana_is_found():
-    _, _, draws = fitted(banana(), 1.0, steps=500, spread=0.1)
+    _, _, draws = fitted(banana(), 1.0, steps=350, spread=0.1)
     a, b = torch.linspace(-8, 8, 41), torch.linspace(-12, 8, 51)
     one, two = torch.meshgrid(a, b, indexing="ij")
     prior = Normal(0.0, 3.0)
