@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import final
+from typing import ClassVar, final
 
 from torch import Tensor, nn
 
@@ -43,9 +43,14 @@ class Guide(nn.Module, ABC):
 
     Attributes:
         model: The template.
+        bound: What `log_p - log_q` is, summed over everything: the `"ELBO"`, or a lower bound of
+            it where the density of the guide is not tractable.
+        whole: Whether latents are drawn all at once, so that data cannot be taken part by part.
     """
 
     model: HierarchicalModel
+    bound: ClassVar[str] = "ELBO"
+    whole: ClassVar[bool] = False
 
     @abstractmethod
     def forward(

@@ -44,7 +44,7 @@ def full_elbo(
         data: All data.
         draws: The number of joint draws.
         seed: Of the noise.
-        budget: How many numbers a chunk may hold.
+        budget: How many numbers a chunk may hold; a guide that draws all at once has one chunk.
         progress: Whether to show a bar.
     """
     terms = log_ratio(guide, data, draws=draws, seed=seed, budget=budget, progress=progress)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import torch
 from rich.progress import track
 from torch import Tensor
@@ -33,14 +35,14 @@ def log_ratio(
         data: All data.
         draws: The number of joint draws.
         seed: Of the noise.
-        budget: How many numbers a chunk may hold.
+        budget: How many numbers a chunk may hold; a guide that draws all at once has one chunk.
         progress: Whether to show a bar.
 
     Returns:
         Per latent and observed site, `(draws,)` in float64.
     """
     model = guide.model
-    chunks = Chunks(data, draws=draws, budget=budget)
+    chunks = Chunks(data, draws=draws, budget=sys.maxsize if guide.whole else budget)
     fixed = draw_fixed(guide, data, chunks, draws=draws, seed=seed)
     terms: dict[str, Tensor] = {}
 
@@ -66,7 +68,12 @@ def log_ratio(
 
 
 def draw_fixed(guide: Guide, data: PlateData, chunks: Chunks, *, draws: int, seed: int) -> Draws:
-    """Draw the sites that all chunks share, but for those whose covariates the data lack."""
+    """Draw the sites that all chunks share, but for those whose covariates the data lack.
+
+    A guide that draws all latents at once may look at the observed values too, and draws them all.
+    """
+    if guide.whole:
+        return guide(data.batch(seed=seed), draws=draws)
     batch = data.batch(sites=data.covariates, seed=seed)
     sites = [site for site in chunks.fixed if not absent_covariates(guide, data, [site])]
     return guide(batch, draws=draws, sites=sites)
