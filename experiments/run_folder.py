@@ -86,10 +86,14 @@ class RunFolder:
                 "Choose another folder with out=..., or delete it."
             )
 
-    def create(self, config: ExperimentConfig, provenance: Mapping[str, Any]) -> None:
-        """Make the folder, all of it or nothing; one that a run of this config left stays."""
+    def create(self, config: ExperimentConfig, provenance: Mapping[str, Any]) -> bool:
+        """Make the folder, all of it or nothing; one that a run of this config left stays.
+
+        Returns:
+            Whether it was made.
+        """
         if (self.path / "config.yaml").is_file():
-            return
+            return False
         fresh = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         fresh.mkdir(parents=True)
         try:
@@ -98,6 +102,11 @@ class RunFolder:
             os.replace(fresh, self.path)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
+        return True
+
+    def remove(self) -> None:
+        """Remove the folder of a run that did not start."""
+        shutil.rmtree(self.path)
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Write the final metrics, which marks the run as complete."""
