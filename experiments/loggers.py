@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
@@ -98,7 +98,7 @@ def _start_wandb(config: ExperimentConfig, folder: RunFolder, run_id: str | None
     """A W&B run; offline, and saying so, where the server would have to be waited for."""
     import wandb
 
-    def start(mode: Literal["online", "offline"] | None) -> Run:
+    def start(mode: str) -> Run:
         timeout = float(os.environ.get("WANDB_INIT_TIMEOUT", INIT_TIMEOUT))
         run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "pavi"),
@@ -106,7 +106,7 @@ def _start_wandb(config: ExperimentConfig, folder: RunFolder, run_id: str | None
             id=run_id,
             name=folder.path.name,
             config=plain(config),
-            mode=mode,
+            mode=mode,  # type: ignore[arg-type]  # checked by W&B
             resume="allow",
             settings=wandb.Settings(init_timeout=timeout, finish_timeout=FINISH_TIMEOUT),
         )
@@ -115,8 +115,8 @@ def _start_wandb(config: ExperimentConfig, folder: RunFolder, run_id: str | None
         return run
 
     try:
-        if os.environ.get("WANDB_MODE", "online") != "online":
-            return start(None)
+        if (mode := os.environ.get("WANDB_MODE", "online")) != "online":
+            return start(mode)
         try:
             if wandb.login(prompt=False):
                 return start("online")
