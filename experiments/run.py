@@ -19,7 +19,7 @@ import pytorch_lightning as pl
 
 from experiments.build import Experiment, build, build_history, build_trainer, gre_scales
 from experiments.choices import ProblemName
-from experiments.config import ExperimentConfig
+from experiments.config import ExperimentConfig, ProblemConfig
 from experiments.config_file import load
 from experiments.course import course_figures
 from experiments.loggers import LoggerStartError, check_logger, log_figures, opened_logger
@@ -178,6 +178,20 @@ def evaluate(
             "gap_per_latent": gap / num_latents,
         }
     return metrics
+
+
+def metric_names(problem: ProblemConfig) -> tuple[str, ...]:
+    """The numbers in `metrics.json` of the runs of a problem."""
+    known = ("log_evidence", "gap", "gap_per_latent") if problem.name is ProblemName.GRE else ()
+    return (
+        "elbo",
+        "standard_error",
+        "seconds",
+        "steps",
+        "num_parameters",
+        "num_latents",
+        *known,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,7 +21,7 @@ from pavi.training import NonFiniteLossError
 
 ROOT = Path(__file__).parents[2]
 AFFINE = ROOT / "configs" / "debug" / "gre_affine.yaml"
-CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
+CONFIGS = [p for p in sorted((ROOT / "configs").rglob("*.yaml")) if "sweeps" not in p.parts]
 
 
 def run(path: Path, *overrides: str) -> dict[str, object]:
