@@ -10,7 +10,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def finished_trials(
     executor: Executor,
     *,
     jobs: int,
-) -> Iterator[FrozenTrial]:
+) -> Generator[FrozenTrial, None, None]:
     """Start what is left of a sweep, `jobs` trials at a time, and hand out each as it ends.
 
     Args:

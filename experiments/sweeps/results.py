@@ -71,12 +71,14 @@ def markdown(table: Sequence[Row], *, caption: str) -> str:
 
 
 def screen_table(table: Sequence[Row], *, title: str) -> Table:
-    """The table for the terminal."""
+    """The table for the terminal: of a key its last part, and no errors, which stand above."""
     shown = Table(title=title)
-    for name in table[0]:
-        shown.add_column(name, justify="left" if name in ("state", "error") else "right")
+    header = [name for name in table[0] if name != "error"]
+    for name in header:
+        short = name.rpartition(".")[2]
+        shown.add_column(short, justify="left" if name == "state" else "right")
     for row in table:
-        shown.add_row(*(_cell(value) for value in row.values()))
+        shown.add_row(*(_cell(row[name]) for name in header))
     return shown
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import optuna
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -22,6 +23,7 @@ from experiments.config_file import load, load_as
 from experiments.run import metric_names
 from experiments.sweeps.config import DimensionConfig, Method, PrunerName, SweepConfig
 
+RANDOM_POINTS = 16  # to check before a start
 OWN = ("seed", "out")  # keys that the sweep itself sets
 
 Point = Mapping[str, Any]
@@ -80,7 +82,7 @@ def check_space(config: SweepConfig) -> None:
     """See whether every run of a sweep could be started.
 
     Of a grid that is every point; else each value or end of every dimension, with the others at
-    their first one.
+    their first one, and some points at random.
 
     Raises:
         ValueError: If not.
@@ -93,6 +95,7 @@ def check_space(config: SweepConfig) -> None:
         if key in config.space:
             raise ValueError(f"space: {key} cannot be searched over; seeds=[...] repeats a run.")
     first = run_config(config, first_point(config))
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     for point in _points_to_check(config):
         run_config(config, point)
     names = metric_names(first.problem)
@@ -120,7 +123,10 @@ def _points_to_check(config: SweepConfig) -> list[Point]:
     if config.method is Method.GRID:
         return grid(config)
     first = first_point(config)
-    return [{**first, key: end} for key, d in config.space.items() for end in _ends(d)]
+    ends = [{**first, key: end} for key, d in config.space.items() for end in _ends(d)]
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    drawn = [study.ask(distributions(config)).params for _ in range(RANDOM_POINTS)]
+    return [*ends, *drawn]
 
 
 def _distribution(dimension: DimensionConfig) -> BaseDistribution:
