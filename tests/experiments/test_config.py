@@ -11,7 +11,8 @@ from experiments.config_file import dump, load
 from pavi import NSFFlow
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = [p for p in sorted((ROOT / "configs").rglob("*.yaml")) if "sweeps" not in p.parts]
+SWEEPS = ROOT / "configs" / "sweeps"
+CONFIGS = [p for p in sorted(SWEEPS.parent.rglob("*.yaml")) if not p.is_relative_to(SWEEPS)]
 AFFINE = ROOT / "configs" / "debug" / "gre_affine.yaml"
 
 

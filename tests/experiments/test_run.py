@@ -21,7 +21,8 @@ from pavi.training import NonFiniteLossError
 
 ROOT = Path(__file__).parents[2]
 AFFINE = ROOT / "configs" / "debug" / "gre_affine.yaml"
-CONFIGS = [p for p in sorted((ROOT / "configs").rglob("*.yaml")) if "sweeps" not in p.parts]
+SWEEPS = ROOT / "configs" / "sweeps"
+CONFIGS = [p for p in sorted(SWEEPS.parent.rglob("*.yaml")) if not p.is_relative_to(SWEEPS)]
 
 
 def run(path: Path, *overrides: str) -> dict[str, object]:
