@@ -8,7 +8,7 @@ import typing
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
@@ -18,6 +18,8 @@ from experiments.config import ExperimentConfig
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+Schema = TypeVar("Schema")
 
 CLEARED = "train.batch"  # a mapping, which an override replaces rather than adds to
 
@@ -33,8 +35,25 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> ExperimentConfig:
         ValueError: If the file cannot be read, a key is unknown, a value has the wrong type or is
             out of range, or a required key is missing.
     """
+    found = load_as(ExperimentConfig, path, overrides)
+    if found.out is None:
+        found.out = f"runs/{Path(path).stem}-{found.seed}"
+    return found
+
+
+def load_as(schema: type[Schema], path: Path | str, overrides: Sequence[str] = ()) -> Schema:
+    """A config of another schema, read like that of a run.
+
+    Args:
+        schema: A dataclass.
+        path: A YAML file with the differences from the defaults.
+        overrides: `key=value`, with dots between levels.
+
+    Raises:
+        ValueError: As `load`.
+    """
     path = Path(path)
-    config = _merge(OmegaConf.structured(ExperimentConfig), _read(path), str(path))
+    config = _merge(OmegaConf.structured(schema), _read(path), str(path))
     for override in overrides:
         source = f"override {override!r}"
         config = _merge(config, _parse(override, source), source, override)
@@ -42,20 +61,17 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> ExperimentConfig:
         missing = sorted(OmegaConf.missing_keys(config))
         if missing:
             raise ValueError(f"{path}: required keys are unset: {', '.join(missing)}.")
-        found = cast(ExperimentConfig, OmegaConf.to_object(config))
+        return cast(Schema, OmegaConf.to_object(config))
     except OmegaConfBaseException as error:
-        raise _explained(error, str(path)) from error
-    if found.out is None:
-        found.out = f"runs/{path.stem}-{found.seed}"
-    return found
+        raise _explained(error, str(path), config) from error
 
 
-def dump(config: ExperimentConfig) -> str:
+def dump(config: DataclassInstance) -> str:
     """A config as YAML that `load` reads back."""
     return OmegaConf.to_yaml(OmegaConf.create(plain(config)))
 
 
-def plain(config: ExperimentConfig) -> dict[str, Any]:
+def plain(config: DataclassInstance) -> dict[str, Any]:
     """A config as nested dicts of numbers and texts."""
 
     def entries(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -92,10 +108,10 @@ def _merge(config: DictConfig, added: DictConfig, source: str, override: str = "
             OmegaConf.update(config, CLEARED, None)
         return cast(DictConfig, OmegaConf.merge(config, added))
     except OmegaConfBaseException as error:
-        raise _explained(error, source) from error
+        raise _explained(error, source, config) from error
 
 
-def _explained(error: OmegaConfBaseException, source: str) -> ValueError:
+def _explained(error: OmegaConfBaseException, source: str, config: DictConfig) -> ValueError:
     """The error in our words: the key, what was wrong, and what exists."""
     key = error.full_key or ""
     section, owner = key.rpartition(".")[0], error.object_type
@@ -111,8 +127,7 @@ def _explained(error: OmegaConfBaseException, source: str) -> ValueError:
         if isinstance(kind, type) and issubclass(kind, Enum):
             first = f"{first.split(',')[0]}; choices are {[str(choice) for choice in kind]}"
     if not key:
-        sections = [f.name for f in dataclasses.fields(ExperimentConfig)]
-        return ValueError(f"{source}: {first}; keys are {sections}.")
+        return ValueError(f"{source}: {first}; keys are {list(map(str, config))}.")
     return ValueError(f"{source}: {key}: {first}.")
 
 

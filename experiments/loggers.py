@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from matplotlib.figure import Figure
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from experiments.choices import LoggerName
@@ -19,7 +20,12 @@ from experiments.run_folder import RunFolder
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run
 
-WANDB_TIMEOUT = 30  # seconds to wait for the server before going offline
+INIT_TIMEOUT = 30.0  # seconds to wait for the server before going offline
+FINISH_TIMEOUT = 120.0  # seconds to wait at the end for what is not sent yet
+
+
+class LoggerStartError(ValueError):
+    """A logger was asked for something it does not know; nothing has been logged."""
 
 
 def check_logger(name: LoggerName) -> None:
@@ -36,19 +42,25 @@ def check_logger(name: LoggerName) -> None:
 
 
 @contextmanager
-def opened_logger(config: ExperimentConfig, folder: RunFolder, *, first: bool) -> Iterator[Logger]:
+def opened_logger(
+    config: ExperimentConfig, folder: RunFolder, *, run_id: str | None, first: bool
+) -> Iterator[Logger]:
     """The logger of a run, closed at the end whatever happens.
 
     Every start of a run has a log of its own, `logs/version_0` and so on; a resumed one begins
-    with the step after its checkpoint.
+    with the step after its checkpoint. To W&B it is the same run, by its id.
 
     Args:
         config: Of the run.
         folder: Of the run.
+        run_id: By which W&B knows it; only the first process needs it.
         first: Whether this process is the first of the run, the only one that logs.
+
+    Raises:
+        LoggerStartError: If W&B refuses to start.
     """
     if config.logger is LoggerName.WANDB:
-        run = _start_wandb(config, folder) if first else None
+        run = _start_wandb(config, folder, run_id) if first else None
         code = 1
         try:
             yield WandbLogger(experiment=run)
@@ -57,38 +69,67 @@ def opened_logger(config: ExperimentConfig, folder: RunFolder, *, first: bool) -
             if run is not None:
                 run.finish(exit_code=code)
     elif config.logger is LoggerName.TENSORBOARD:
-        yield TensorBoardLogger(folder.path, name="logs")
+        yield TensorBoardLogger(folder.path, name="logs", default_hp_metric=False)
     else:
-        yield CSVLogger(folder.path, name="logs")
+        # Every line is on disk when it is logged: a sweep reads it while the run goes on.
+        yield CSVLogger(folder.path, name="logs", flush_logs_every_n_steps=1)
 
 
-def _start_wandb(config: ExperimentConfig, folder: RunFolder) -> Run:
+def log_figures(logger: Logger, figures: Mapping[str, Figure], *, step: int) -> None:
+    """Log figures to a logger that shows any; a table of numbers shows none.
+
+    Args:
+        logger: Of the run.
+        figures: By name.
+        step: The step they belong to.
+    """
+    if isinstance(logger, WandbLogger):
+        import wandb
+
+        # At a pixel density for screens.
+        images = {name: wandb.Image(figure) for name, figure in figures.items()}
+        logger.experiment.log({**images, "trainer/global_step": step})
+    elif isinstance(logger, TensorBoardLogger):
+        for name, figure in figures.items():
+            logger.experiment.add_figure(name, figure, step, close=False)
+
+
+def _start_wandb(config: ExperimentConfig, folder: RunFolder, run_id: str | None) -> Run:
     """A W&B run; offline, and saying so, where the server would have to be waited for."""
     import wandb
 
-    def start(mode: Literal["online", "offline"] | None) -> Run:
-        return wandb.init(
+    def start(mode: str) -> Run:
+        timeout = float(os.environ.get("WANDB_INIT_TIMEOUT", INIT_TIMEOUT))
+        run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "pavi"),
             dir=folder.path,
-            id=folder.provenance["run_id"],
+            id=run_id,
             name=folder.path.name,
             config=plain(config),
-            mode=mode,
-            resume="allow" if mode == "online" else None,
-            settings=wandb.Settings(init_timeout=WANDB_TIMEOUT),
+            mode=mode,  # type: ignore[arg-type]  # checked by W&B
+            resume="allow",
+            settings=wandb.Settings(init_timeout=timeout, finish_timeout=FINISH_TIMEOUT),
         )
+        run.define_metric("trainer/global_step")
+        run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+        return run
 
-    if os.environ.get("WANDB_MODE", "online") != "online":
-        return start(None)
-    if not wandb.login(prompt=False):
-        _say("not logged in to W&B; this run is logged offline")
-        return start("offline")
     try:
-        return start("online")
-    except wandb.errors.CommError as error:
-        _say(f"W&B cannot be reached ({str(error).splitlines()[0]}); this run is logged offline")
+        if (mode := os.environ.get("WANDB_MODE", "online")) != "online":
+            return start(mode)
+        try:
+            if wandb.login(prompt=False):
+                return start("online")
+            _say("not logged in to W&B")
+        except wandb.errors.CommError as error:
+            _say(f"W&B cannot be reached ({str(error).splitlines()[0]})")
         return start("offline")
+    except Exception as error:  # of a service anything may come
+        raise LoggerStartError(
+            f"logger=wandb cannot start: {str(error).strip() or type(error).__name__}. Look at "
+            "the variables WANDB_... of the environment, or choose logger=csv."
+        ) from error
 
 
 def _say(message: str) -> None:
-    print(f"{message}. `wandb sync` sends it later.", file=sys.stderr)
+    print(f"{message}; this run is logged offline. `wandb sync` sends it later.", file=sys.stderr)

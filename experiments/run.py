@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -18,17 +19,20 @@ import pytorch_lightning as pl
 
 from experiments.build import Experiment, build, build_history, build_trainer, gre_scales
 from experiments.choices import ProblemName
-from experiments.config import ExperimentConfig
+from experiments.config import ExperimentConfig, ProblemConfig
 from experiments.config_file import load
-from experiments.loggers import check_logger, opened_logger
+from experiments.course import course_figures
+from experiments.loggers import LoggerStartError, check_logger, log_figures, opened_logger
 from experiments.provenance import command_line, provenance
 from experiments.run_folder import RunFolder
+from experiments.run_identity import RunIdentity, stored_run_id
 from pavi import Posterior
 from pavi.models import gre_posterior
 from pavi.training import (
     FitProgress,
     History,
     NonFiniteLossError,
+    StepLog,
     check_checkpoint,
     checkpointing,
     compiled,
@@ -48,6 +52,7 @@ class Prepared:
         experiment: The model, the data and the module.
         trainer: The trainer.
         history: The course of the ELBO.
+        identity: The id of the run, in its checkpoints.
         resume: The checkpoint to go on from, if there is one.
     """
 
@@ -56,6 +61,7 @@ class Prepared:
     experiment: Experiment
     trainer: pl.Trainer
     history: History
+    identity: RunIdentity
     resume: Path | None
 
 
@@ -78,14 +84,15 @@ def prepare(config: ExperimentConfig, *, progress: bool = False) -> Prepared:
     experiment = build(config)
     if resume := latest_checkpoint(folder.checkpoints):
         check_checkpoint(resume)
-    history = build_history(config.train.steps)
+    history, identity = build_history(config.train.steps), RunIdentity()
+    num_latents = experiment.model.num_latents(experiment.data.cardinalities)
     saving = checkpointing(folder.checkpoints, every=config.train.checkpoint_every)
-    callbacks: list[pl.Callback] = [history, saving]
+    callbacks: list[pl.Callback] = [history, identity, StepLog(num_latents=num_latents), saving]
     if progress:
         callbacks.append(FitProgress())
     with quiet():
         trainer = build_trainer(config, callbacks)
-    return Prepared(config, folder, experiment, trainer, history, resume)
+    return Prepared(config, folder, experiment, trainer, history, identity, resume)
 
 
 def carry_out(prepared: Prepared, *, command: Sequence[str] = ()) -> dict[str, Any]:
@@ -99,26 +106,51 @@ def carry_out(prepared: Prepared, *, command: Sequence[str] = ()) -> dict[str, A
         The final metrics; none on other ranks than the first.
 
     Raises:
+        LoggerStartError: If the logger does not start; no folder is left.
         NonFiniteLossError: If the loss becomes NaN or infinite; the last checkpoint stays.
     """
     config, folder, trainer = prepared.config, prepared.folder, prepared.trainer
     if (done := folder.metrics) is not None:
         return done
-    experiment, first = prepared.experiment, trainer.is_global_zero
+    first = trainer.is_global_zero
+    made = first and folder.create(config, provenance(seed=config.seed, command=command))
     if first:
-        folder.create(config, provenance(seed=config.seed, command=command))
-    with quiet(), opened_logger(config, folder, first=first) as logger:
+        prepared.identity.run_id = _run_id(prepared)
+    try:
+        return _logged_run(prepared, first=first)
+    except LoggerStartError:
+        if made:
+            folder.remove()
+        raise
+
+
+def _run_id(prepared: Prepared) -> str:
+    """That of the run so far, that which a W&B agent gives, or one of our own."""
+    if prepared.resume is not None and (kept := stored_run_id(prepared.resume)):
+        return kept
+    return os.environ.get("WANDB_RUN_ID") or prepared.folder.provenance["run_id"]
+
+
+def _logged_run(prepared: Prepared, *, first: bool) -> dict[str, Any]:
+    """Fit, evaluate and write, with the logger open."""
+    config, folder, trainer = prepared.config, prepared.folder, prepared.trainer
+    experiment, run_id = prepared.experiment, prepared.identity.run_id
+    with quiet(), opened_logger(config, folder, run_id=run_id, first=first) as logger:
         trainer.loggers = [logger]
         with compiled(experiment.module.guide, enabled=config.train.compile):
             trainer.fit(experiment.module, experiment.stream, ckpt_path=prepared.resume)
         if not first:
             return {}
         guide = experiment.module.guide.cpu()
-        posterior = Posterior(guide, experiment.data, history=prepared.history.state_dict())
+        history = prepared.history.state_dict()
+        posterior = Posterior(guide, experiment.data, history=history)
         posterior.save(folder.posterior)
         metrics = evaluate(config, experiment, posterior)
         final = {f"final/{k}": v for k, v in metrics.items() if isinstance(v, int | float)}
+        if "gap" in metrics:
+            final["val/gap"] = metrics["gap"]
         logger.log_metrics(final, step=config.train.steps)
+        log_figures(logger, course_figures(history, metrics), step=config.train.steps)
         logger.save()
     folder.write_metrics(metrics)
     return metrics
@@ -150,6 +182,20 @@ def evaluate(
     return metrics
 
 
+def metric_names(problem: ProblemConfig) -> tuple[str, ...]:
+    """The numbers in `metrics.json` of the runs of a problem."""
+    known = ("log_evidence", "gap", "gap_per_latent") if problem.name is ProblemName.GRE else ()
+    return (
+        "elbo",
+        "standard_error",
+        "seconds",
+        "steps",
+        "num_parameters",
+        "num_latents",
+        *known,
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line.
 
@@ -169,6 +215,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         metrics = carry_out(prepared, command=command_line("experiments.run", given))
+    except LoggerStartError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     except NonFiniteLossError as error:
         print(f"error: {error}\n{_last_checkpoint(prepared)}", file=sys.stderr)
         return 1

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-import yaml
-
 from experiments.config import ExperimentConfig
 from experiments.config_file import dump, plain
+from experiments.stored_config import config_changes, stored_config
 
 
 @final
@@ -74,22 +73,20 @@ class RunFolder:
                 f"{self.path} exists and is not a run folder (it has no config.yaml); "
                 "choose another with out=..."
             )
-        stored, given = _flat(_stored(file)), _flat(plain(config))
-        changes = [
-            f"{key} is {stored.get(key)} there and {given.get(key)} here"
-            for key in dict.fromkeys([*stored, *given])
-            if key != "out" and stored.get(key) != given.get(key)
-        ]
-        if changes:
+        if changes := config_changes(stored_config(file), plain(config), besides=("out",)):
             raise ValueError(
                 f"{self.path} holds a run of another config: {'; '.join(changes)}. "
                 "Choose another folder with out=..., or delete it."
             )
 
-    def create(self, config: ExperimentConfig, provenance: Mapping[str, Any]) -> None:
-        """Make the folder, all of it or nothing; one that a run of this config left stays."""
+    def create(self, config: ExperimentConfig, provenance: Mapping[str, Any]) -> bool:
+        """Make the folder, all of it or nothing; one that a run of this config left stays.
+
+        Returns:
+            Whether it was made.
+        """
         if (self.path / "config.yaml").is_file():
-            return
+            return False
         fresh = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         fresh.mkdir(parents=True)
         try:
@@ -98,37 +95,14 @@ class RunFolder:
             os.replace(fresh, self.path)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
+        return True
+
+    def remove(self) -> None:
+        """Remove the folder of a run that did not start."""
+        shutil.rmtree(self.path)
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Write the final metrics, which marks the run as complete."""
         fresh = self.path / ".metrics.json"
         fresh.write_text(json.dumps(metrics, indent=1) + "\n")
         os.replace(fresh, self.path / "metrics.json")
-
-
-def _stored(file: Path) -> dict[str, Any]:
-    """The config of the run that is there."""
-    try:
-        found = yaml.safe_load(file.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        why = f"it is not valid YAML: {error}"
-    else:
-        if isinstance(found, dict):
-            return found
-        kind = "empty" if found is None else f"a {type(found).__name__}"
-        why = f"it must be a mapping of keys to values, and is {kind}"
-    raise ValueError(
-        f"{file} does not say what run is there: {why}. Delete {file.parent}, or choose another "
-        "folder with out=..."
-    )
-
-
-def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values by dotted key."""
-    found: dict[str, Any] = {}
-    for key, value in nested.items():
-        if isinstance(value, Mapping) and value:
-            found |= _flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found

@@ -7,6 +7,7 @@ from pavi.training.optimization import Optimization
 from pavi.training.quiet import quiet
 from pavi.training.row_adam import RowAdam
 from pavi.training.run import train
+from pavi.training.step_log import StepLog
 from pavi.training.variational_inference import NonFiniteLossError, VariationalInference
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "NonFiniteLossError",
     "Optimization",
     "RowAdam",
+    "StepLog",
     "VariationalInference",
     "check_checkpoint",
     "checkpointing",

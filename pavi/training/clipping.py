@@ -16,7 +16,7 @@ batches that say little, such as those whose values are missing, do not make spi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import final
 
 import torch
@@ -48,7 +48,7 @@ class GradientClipping(nn.Module):
     def forward(self, parameters: Iterable[nn.Parameter]) -> Tensor:
         """Clip, and return the norm before; where that is not finite nothing is changed."""
         gradients = [p.grad for p in parameters if p.grad is not None]
-        norm = _norm(gradients)
+        norm = gradient_norm(gradients)
         if not torch.isfinite(norm):
             return norm
         allowed = norm
@@ -70,8 +70,8 @@ class GradientClipping(nn.Module):
         return norm
 
 
-def _norm(gradients: list[Tensor]) -> Tensor:
-    """The Euclidean norm of all gradients together."""
+def gradient_norm(gradients: Sequence[Tensor]) -> Tensor:
+    """The Euclidean norm of all gradients together, dense or row-sparse."""
     # A table's look-up holds each row once, but a sum of two does not.
     stored = [g.coalesce().values() if g.is_sparse else g for g in gradients]
     return torch.nn.utils.get_total_norm(stored)

@@ -14,6 +14,7 @@ from pavi.guides.base import Guide
 from pavi.objectives import ELBOTerms, ForwardKL, ReducedELBO, WarmUp
 from pavi.training.exchange import average_gradients, leave_out
 from pavi.training.optimization import Optimization
+from pavi.training.step_log import logs_this_step
 
 
 class NonFiniteLossError(RuntimeError):
@@ -70,7 +71,7 @@ class VariationalInference(pl.LightningModule):
         result = self.objective(self.guide, batch, emphasis=emphasis)
         if not torch.isfinite(result.loss):
             raise NonFiniteLossError(self._blame(result))
-        if self._logs_this_step():
+        if logs_this_step(self.trainer):
             elbo = -result.loss.detach()
             self.log("train/elbo", elbo, batch_size=1)
             for name, term in result.terms.items():
@@ -93,8 +94,11 @@ class VariationalInference(pl.LightningModule):
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Average the gradients of tables over processes; Lightning does so for the others."""
+    def on_after_backward(self) -> None:
+        """Average the gradients of tables over processes; Lightning does so for the others.
+
+        Here, so that a callback that looks at gradients before the optimiser sees them averaged.
+        """
         if self.trainer.world_size > 1:
             average_gradients(self.guide.tables())
 
@@ -119,13 +123,6 @@ class VariationalInference(pl.LightningModule):
                 "the parameters are as they were before the step. Look at the distributions of "
                 "these sites; a smaller learning rate may help."
             )
-        if self._logs_this_step():
-            self.log("grad_norm", norm, batch_size=1)
-
-    def _logs_this_step(self) -> bool:
-        trainer = self.trainer
-        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        return bool(trainer.loggers) and (trainer.global_step + 1) % every == 0
 
     def _blame(self, result: ELBOTerms) -> str:
         terms = {name: float(term) for name, term in result.terms.items()}

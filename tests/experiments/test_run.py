@@ -7,19 +7,22 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 from pytorch_lightning.accelerators import CUDAAccelerator
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import experiments.run
 from experiments.config_file import load
 from experiments.run import carry_out, main, prepare
+from experiments.run_identity import stored_run_id
 from pavi import Posterior
 from pavi.models import gaussian_random_effects
 from pavi.training import NonFiniteLossError
 
 ROOT = Path(__file__).parents[2]
 AFFINE = ROOT / "configs" / "debug" / "gre_affine.yaml"
-CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
+SWEEPS = ROOT / "configs" / "sweeps"
+CONFIGS = [p for p in sorted(SWEEPS.parent.rglob("*.yaml")) if not p.is_relative_to(SWEEPS)]
 
 
 def run(path: Path, *overrides: str) -> dict[str, object]:
@@ -235,8 +238,26 @@ def test_the_command_line_ends_with_the_metrics(tmp_path, capsys):
     assert record["command"][1:4] == ["-m", "experiments.run", str(AFFINE)]
 
 
-def test_tensorboard_has_the_course_and_the_end(tmp_path):
-    run(AFFINE, "logger=tensorboard", f"out={tmp_path / 'run'}")
-    events = EventAccumulator(str(tmp_path / "run" / "logs" / "version_0"))
+def test_tensorboard_and_csv_have_the_same_names(tmp_path):
+    run(AFFINE, "logger=tensorboard", f"out={tmp_path / 'board'}")
+    run(AFFINE, f"out={tmp_path / 'csv'}")
+    events = EventAccumulator(str(tmp_path / "board" / "logs" / "version_0"))
     events.Reload()
-    assert {"train/elbo", "final/elbo"} <= set(events.Tags()["scalars"])
+    header = (tmp_path / "csv" / "logs" / "version_0" / "metrics.csv").read_text().splitlines()[0]
+    names = set(events.Tags()["scalars"])
+    assert names == set(header.split(",")) - {"step"}
+    assert {"train/elbo", "train/elbo_per_latent", "final/elbo", "val/gap"} < names
+    assert {"grad_norm/tables", "grad_norm/flows", "plates/group/batch", "time/step_ms"} < names
+    assert set(events.Tags()["images"]) == {"figures/elbo", "figures/gap"}
+
+
+def test_a_checkpoint_keeps_the_id_of_its_run(tmp_path):
+    out = tmp_path / "run"
+    run(AFFINE, f"out={out}")
+    record = json.loads((out / "provenance.json").read_text())
+    checkpoint = out / "checkpoints" / "step=10.ckpt"
+    assert stored_run_id(checkpoint) == record["run_id"]
+    held = torch.load(checkpoint, weights_only=True)
+    del held["callbacks"]["RunIdentity"]  # as of a fit outside of experiments
+    torch.save(held, checkpoint)
+    assert stored_run_id(checkpoint) is None

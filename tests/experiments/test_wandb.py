@@ -1,7 +1,9 @@
-"""Weights & Biases without a server, each run in a process of its own."""
+"""Weights & Biases without a server: what a run writes is read back and compared."""
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import struct
 import subprocess
@@ -10,36 +12,57 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import wandb
 from wandb.proto.wandb_internal_pb2 import Record
 
+from experiments.config_file import load
+from experiments.run import carry_out, main, prepare
+
 ROOT = Path(__file__).parents[2]
-HEADER, RECORD = 7, struct.Struct("<IHB")  # of the file; checksum, length and kind of a record
+CONFIG = ROOT / "configs" / "debug" / "gre_affine.yaml"
+# Of the file, which is a LevelDB log: blocks, in which a record is one part or several.
+HEADER, BLOCK, PART, LAST = 7, 2**15, struct.Struct("<IHB"), (1, 4)
 
 
 def records(file: Path) -> Iterator[Record]:
-    """The records of a W&B file of less than one block."""
-    content = file.read_bytes()
-    assert len(content) < 2**15
-    position = HEADER
+    """The records of a W&B file."""
+    content, position, collected = file.read_bytes(), HEADER, b""
     while position < len(content):
-        _, length, _ = RECORD.unpack_from(content, position)
-        position += RECORD.size
-        record = Record()
-        record.ParseFromString(content[position : position + length])
-        yield record
+        left = BLOCK - position % BLOCK
+        if left < PART.size:
+            position += left
+            continue
+        _, length, kind = PART.unpack_from(content, position)
+        position += PART.size
+        collected += content[position : position + length]
         position += length
+        if kind in LAST:
+            record = Record()
+            record.ParseFromString(collected)
+            yield record
+            collected = b""
 
 
-@pytest.mark.parametrize("mode", ["offline", None], ids=["offline", "not logged in"])
-def test_a_run_without_a_server_is_logged_to_a_file(mode, tmp_path):
-    out = tmp_path / "run"
+def read(file: Path) -> tuple[str, dict[str, object], list[dict[str, object]]]:
+    """The id of a run, its config, and what it logged."""
+    found = list(records(file))
+    runs = [r.run for r in found if r.WhichOneof("record_type") == "run"]
+    config = {item.key: json.loads(item.value_json) for item in runs[0].config.update}
+    rows = [
+        {(i.key or "/".join(i.nested_key)): json.loads(i.value_json) for i in r.history.item}
+        for r in found
+        if r.WhichOneof("record_type") == "history"
+    ]
+    return runs[0].run_id, config, rows
+
+
+def run(out: Path, home: Path, **variables: str) -> str:
+    """Run in a process that nobody has logged in; returns what it says."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
-    environment |= {"HOME": str(tmp_path), "NETRC": str(tmp_path / "netrc")}
-    if mode:
-        environment["WANDB_MODE"] = mode
-    config = "configs/debug/gre_affine.yaml"
+    environment |= {"HOME": str(home), "NETRC": str(home / "netrc"), **variables}
+    overrides = ["logger=wandb", "train.checkpoint_every=4", f"out={out}"]
     done = subprocess.run(
-        [sys.executable, "-m", "experiments.run", config, "logger=wandb", f"out={out}"],
+        [sys.executable, "-m", "experiments.run", str(CONFIG), *overrides],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -49,11 +72,107 @@ def test_a_run_without_a_server_is_logged_to_a_file(mode, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert ("not logged in to W&B" in done.stderr) == (mode is None)
-    (file,) = out.glob("wandb/offline-run-*/*.wandb")
-    found = list(records(file))
-    runs = [r.run for r in found if r.WhichOneof("record_type") == "run"]
-    assert "problem" in {item.key for item in runs[0].config.update}
-    rows = [r.history for r in found if r.WhichOneof("record_type") == "history"]
-    logged = {key for row in rows for item in row.item for key in item.nested_key}
-    assert {"train/elbo", "final/elbo", "final/gap"} <= logged
+    return done.stderr
+
+
+def values(rows: list[dict[str, object]], name: str) -> list[float]:
+    return [float(row[name]) for row in rows if row.get(name) not in (None, "")]
+
+
+def test_an_offline_run_is_what_the_csv_is_and_goes_on_as_itself(tmp_path):
+    out = tmp_path / "run"
+    assert "not logged in to W&B" in run(out, tmp_path, WANDB_RUN_ID="given")
+    (first,) = out.glob("wandb/offline-run-*/*.wandb")
+    run_id, config, rows = read(first)
+    assert run_id == "given"
+    assert config["problem"]["groups"] == 12
+    metrics = json.loads((out / "metrics.json").read_text())
+    for name in ("elbo", "gap", "num_parameters"):
+        assert values(rows, f"final/{name}") == [metrics[name]]
+    assert values(rows, "val/gap") == [metrics["gap"]]
+    for name in ("figures/elbo", "figures/gap"):
+        (image,) = (row[f"{name}/path"] for row in rows if f"{name}/path" in row)
+        assert (first.parent / "files" / image).is_file()
+
+    plain = tmp_path / "csv"
+    carry_out(prepare(load(CONFIG, ["train.checkpoint_every=4", f"out={plain}"])))
+    with (plain / "logs" / "version_0" / "metrics.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    logged = {name for row in rows for name in row if "/" in name and "figures" not in name}
+    assert logged - {"trainer/global_step"} == {name for name in lines[0] if "/" in name}
+    for name in ("train/elbo", "grad_norm/tables", "plates/group/batch"):
+        assert values(rows, name) == values(lines, name)
+    assert values(rows, "trainer/global_step")[:10] == values(lines, "step")[:10]
+
+    # As if it had been killed after the checkpoint of step 8, on another machine.
+    (out / "metrics.json").unlink()
+    (out / "provenance.json").write_text(json.dumps({"run_id": "other"}))
+    run(out, tmp_path, WANDB_MODE="offline", WANDB_RUN_ID="third")
+    (second,) = set(out.glob("wandb/offline-run-*/*.wandb")) - {first}
+    run_id, _, more = read(second)
+    assert run_id == "given"
+    assert values(more, "train/elbo") == values(rows, "train/elbo")[8:]
+    assert json.loads((out / "metrics.json").read_text())["elbo"] == metrics["elbo"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"WANDB_MODE": "offline", "WANDB_RUN_ID": "a/b"}, "Run ID cannot contain"),
+        ({"WANDB_MODE": "offlin"}, "should be 'online', 'offline'"),
+        ({"WANDB_MODE": "offline", "WANDB_PROJECT": "a/b"}, "Invalid project name 'a/b'"),
+    ],
+)
+def test_a_logger_that_does_not_start_leaves_nothing(
+    variables, message, tmp_path, capsys, monkeypatch
+):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert main([str(CONFIG), "logger=wandb", f"out={tmp_path / 'run'}"]) == 2
+    error = capsys.readouterr().err
+    assert "error: logger=wandb cannot start: " in error
+    assert message in error
+    assert "Traceback" not in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_logger_that_does_not_start_leaves_an_earlier_run(tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    arguments = [str(CONFIG), "logger=wandb", "train.checkpoint_every=4", f"out={out}"]
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    assert main(arguments) == 0
+    (out / "metrics.json").unlink()
+    monkeypatch.setenv("WANDB_MODE", "offlin")
+    assert main(arguments) == 2
+    assert (out / "checkpoints" / "step=8.ckpt").is_file()
+
+
+@pytest.mark.parametrize("where", ["login", "init"])
+def test_a_server_that_cannot_be_reached_is_not_waited_for(where, tmp_path, capsys, monkeypatch):
+    class Started(Exception):
+        pass
+
+    modes = []
+
+    def init(*, mode, settings, **_):
+        modes.append(mode)
+        assert settings.init_timeout == 30
+        assert settings.finish_timeout > 0, "the end of a run would wait for ever"
+        if mode == "online":
+            raise wandb.errors.CommError("no such host\nand more")
+        raise Started("offline")
+
+    def login(**_):
+        if where == "login":
+            raise wandb.errors.AuthenticationError("no such host\nand more")
+        return True
+
+    for name in ("WANDB_MODE", "WANDB_INIT_TIMEOUT", "WANDB_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(wandb, "init", init)
+    monkeypatch.setattr(wandb, "login", login)
+    assert main([str(CONFIG), "logger=wandb", f"out={tmp_path / 'run'}"]) == 2
+    assert modes == (["offline"] if where == "login" else ["online", "offline"])
+    error = capsys.readouterr().err
+    assert "W&B cannot be reached (no such host); this run is logged offline." in error

@@ -1,0 +1,91 @@
+"""What a sweep found, as a tidy table."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import stdev
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+from rich.table import Table
+
+from experiments.sweeps.config import SweepConfig
+from experiments.sweeps.study import live_trials
+
+STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "crashed",
+    TrialState.RUNNING: "under way",
+    TrialState.WAITING: "waiting",
+}
+Row = dict[str, object]
+
+
+def ranked(study: optuna.Study) -> list[FrozenTrial]:
+    """All trials: the complete ones, the best first, then the others in their order."""
+
+    def order(trial: FrozenTrial) -> tuple[bool, float, int]:
+        complete = trial.state is TrialState.COMPLETE
+        return not complete, trial.value or 0.0 if complete else 0.0, trial.number
+
+    return sorted(live_trials(study), key=order)
+
+
+def rows(study: optuna.Study, config: SweepConfig) -> list[Row]:
+    """A row per trial: its state, its point, the metric with its sd over seeds, and errors."""
+    found = []
+    for trial in ranked(study):
+        values = trial.user_attrs.get("values", [])
+        row: Row = {"trial": trial.number, "state": STATES[trial.state]}
+        row |= {key: trial.params.get(key) for key in config.space}
+        row[config.minimise] = trial.value if trial.state is TrialState.COMPLETE else None
+        if len(config.seeds) > 1:
+            row["sd over seeds"] = stdev(values) if len(values) > 1 else None
+        row["seconds"] = trial.user_attrs.get("seconds")
+        row["error"] = trial.user_attrs.get("error")
+        found.append(row)
+    return found
+
+
+def write_csv(table: Sequence[Row], path: Path) -> None:
+    """Write every digit; what there is none of stays empty."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(table[0]))
+        writer.writeheader()
+        writer.writerows(table)
+
+
+def markdown(table: Sequence[Row], *, caption: str) -> str:
+    """The table as Markdown, with a line of the error."""
+    header = list(table[0])
+    lines = [
+        header,
+        ["---"] * len(header),
+        *([_cell(row[name]) for name in header] for row in table),
+    ]
+    body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"{caption}\n\n{body}\n"
+
+
+def screen_table(table: Sequence[Row], *, title: str) -> Table:
+    """The table for the terminal: of a key its last part, and no errors, which stand above."""
+    shown = Table(title=title)
+    header = [name for name in table[0] if name != "error"]
+    for name in header:
+        short = name.rpartition(".")[2]
+        shown.add_column(short, justify="left" if name == "state" else "right")
+    for row in table:
+        shown.add_row(*(_cell(row[name]) for name in header))
+    return shown
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    last = str(value).splitlines()[-1] if str(value) else ""
+    return last.replace("|", "\\|")
