@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from math import prod
 from typing import final
 
@@ -24,6 +23,8 @@ from pavi.flows import AffineFlow, ConditionalFlow, Flow, FlowContext
 from pavi.flows.affine import standard_normal_log_prob
 from pavi.guides.base import Draws, Guide
 from pavi.guides.dependence import Dependence, drawing_order, upstream_sites
+from pavi.guides.frozen import frozen
+from pavi.guides.noise import gaussian_noise, seeded
 from pavi.guides.prior import PriorReference, prior_references
 from pavi.guides.start import unconstrained_start
 
@@ -139,7 +140,7 @@ class PlateAmortizedGuide(Guide):
         """See `Guide`."""
         result = Draws()
         fixed_features: dict[str, Tensor] = {}
-        generator = torch.Generator(batch.like.device).manual_seed(batch.seed)
+        generator = seeded(batch)
         encodings = self.encoder(batch)
         needed = set(self._order if sites is None else self._with_upstream(sites))
         with unvalidated():
@@ -156,16 +157,16 @@ class PlateAmortizedGuide(Guide):
                     name, prior, transform, encodings[name], result.features, batch
                 )
                 shape = (*batch.shape(self.model.sites[name].plates), prod(event))
-                base = _noise(draws, shape, batch.like, generator, antithetic=antithetic)
-                if noise != 1.0:
-                    base = noise * base
+                base = gaussian_noise(
+                    draws, shape, batch.like, generator, antithetic=antithetic, width=noise
+                )
                 flow = self.flows[name]
                 assert isinstance(flow, ConditionalFlow)
                 flat, log_det = flow(base, context)
                 result.features[name] = self._feature(name, base, flat)
                 if path:
                     fixed = context.detached(self._features(name, fixed_features, batch))
-                    with _frozen(flow):
+                    with frozen(flow):
                         base, log_det = flow.inverse(flat, fixed)
                     fixed_features[name] = self._feature(name, base, flat)
                 log_q = standard_normal_log_prob(base) - log_det
@@ -365,35 +366,8 @@ class PlateAmortizedGuide(Guide):
         return needed
 
 
-def _noise(
-    draws: int,
-    shape: tuple[int, ...],
-    like: Tensor,
-    generator: torch.Generator,
-    *,
-    antithetic: bool,
-) -> Tensor:
-    """Standard normal noise `(draws, *shape)`; antithetic, the second half mirrors the first."""
-    fresh = (draws + 1) // 2 if antithetic else draws
-    noise = torch.randn(fresh, *shape, generator=generator, dtype=like.dtype, device=like.device)
-    return torch.cat([noise, -noise[: draws - fresh]]) if antithetic else noise
-
-
 def _fields(draws: Draws) -> Iterator[dict[str, Tensor]]:
     yield from (draws.values, draws.log_p, draws.log_q, draws.features)
-
-
-@contextmanager
-def _frozen(module: nn.Module) -> Iterator[None]:
-    """Treat a module's parameters as constants in what is computed inside."""
-    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    for parameter in trainable:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in trainable:
-            parameter.requires_grad_(True)
 
 
 def _check(

@@ -58,7 +58,7 @@ def fix_noise(monkeypatch, guide, data):
     def start(encoder, arguments):
         current.update(batch=arguments[0], names=iter(guide._order))
 
-    def noise(draws, shape, like, generator, *, antithetic):
+    def noise(draws, shape, like, generator, *, antithetic, width):
         name, batch = next(current["names"]), current["batch"]
         plates = sites[name].plates
         if name not in tables:
@@ -71,7 +71,7 @@ def fix_noise(monkeypatch, guide, data):
         return value
 
     guide.encoder.register_forward_pre_hook(start)
-    monkeypatch.setattr(plate_amortized, "_noise", noise)
+    monkeypatch.setattr(plate_amortized, "gaussian_noise", noise)
 
 
 def value_and_gradient(guide, batch, gradient):
