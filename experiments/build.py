@@ -12,18 +12,20 @@ import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from experiments.choices import ProblemName
-from experiments.config import ExperimentConfig, GuideConfig, ProblemConfig
+from experiments.config import ExperimentConfig, ProblemConfig
+from experiments.guide_config import GuideConfig
 from experiments.problems import chem97, insteval
+from experiments.problems.simulated import SIMULATED
 from pavi import (
     HierarchicalModel,
     Optimization,
-    PlateAmortizedGuide,
     PlateData,
     PlateDataModule,
     ReducedELBO,
     VariationalInference,
 )
 from pavi.data import default_batch
+from pavi.guides import Guide
 from pavi.models import gaussian_random_effects
 from pavi.training import History
 
@@ -83,6 +85,8 @@ def build_model(problem: ProblemConfig) -> HierarchicalModel:
     if problem.name is ProblemName.GRE:
         assert problem.dim is not None
         return gaussian_random_effects(dim=problem.dim, scales=gre_scales(problem))
+    if problem.name in SIMULATED:
+        return SIMULATED[problem.name].model(problem.sizes)
     return REAL_DATA[problem.name].model()
 
 
@@ -90,13 +94,10 @@ def build_data(
     problem: ProblemConfig, model: HierarchicalModel, *, dtype: torch.dtype
 ) -> PlateData:
     """The data. Simulated ones are the same numbers at either precision."""
-    if problem.name is ProblemName.GRE:
-        assert problem.groups is not None
-        assert problem.obs is not None
+    if problem.name in SIMULATED:
         assert problem.seed is not None
-        sizes = {"group": problem.groups, "obs": problem.obs}
-        simulation = model.simulate(sizes, seed=problem.seed)
-        return PlateData.from_arrays(simulation.arrays, model, dtype=dtype)
+        simulated = SIMULATED[problem.name]
+        return simulated.data(model, problem.sizes, seed=problem.seed, dtype=dtype)
     return REAL_DATA[problem.name].data(model, dtype=dtype)
 
 
@@ -107,18 +108,11 @@ def gre_scales(problem: ProblemConfig) -> tuple[float, float, float]:
     return s_mu, s_g, s_x
 
 
-def build_guide(guide: GuideConfig, data: PlateData, *, seed: int) -> PlateAmortizedGuide:
+def build_guide(guide: GuideConfig, data: PlateData, *, seed: int) -> Guide:
     """The guide, with initial weights that are a function of the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        built = PlateAmortizedGuide(
-            data.model,
-            data.cardinalities,
-            encodings=guide.encodings.build(),
-            flow=guide.flow.build(),
-            flows={site: flow.build() for site, flow in guide.flows.items()},
-            dependence=guide.dependence,
-        ).to(data.like.dtype)
+        built = guide.build(data.model, data.cardinalities).to(data.like.dtype)
     built.initialise(data.batch())
     return built
 

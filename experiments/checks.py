@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any
+
+
+def defaults(choice: type) -> dict[str, Any]:
+    """The defaults of a dataclass, by field."""
+    return {f.name: f.default for f in dataclasses.fields(choice)}
 
 
 def check_positive(prefix: str, values: Mapping[str, Any], *names: str) -> None:

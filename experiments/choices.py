@@ -9,8 +9,26 @@ class ProblemName(StrEnum):
     """A model with data."""
 
     GRE = "gre"
+    NC = "nc"
+    GM = "gm"
+    HV = "hv"
+    MS_HBM = "ms_hbm"
     CHEM97 = "chem97"
     INSTEVAL = "insteval"
+
+
+class GuideName(StrEnum):
+    """A variational family."""
+
+    PAVI = "pavi"
+    MEAN_FIELD = "mean_field"
+    PER_INSTANCE = "per_instance"
+    ASVI = "asvi"
+    BRANCH = "branch"
+    ADAVI = "adavi"
+    CASCADING_FLOWS = "cascading_flows"
+    UIVI = "uivi"
+    TOTAL_FLOW = "total_flow"
 
 
 class EncodingsName(StrEnum):

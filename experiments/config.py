@@ -2,61 +2,37 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import MISSING
 
-from experiments.checks import check_positive, check_seed, check_used, filled
+from experiments.checks import check_positive, check_seed, check_used, defaults, filled
 from experiments.choices import (
     Accelerator,
-    EncodingsName,
-    FlowName,
     LoggerName,
     PhaseName,
     Precision,
     ProblemName,
     Strategy,
 )
-from pavi import (
-    AffineFlow,
-    CouplingFlow,
-    DeepSetEncodings,
-    FreeEncodings,
-    HybridEncodings,
-    MAFFlow,
-    NSFFlow,
-    Optimization,
-    ReducedELBO,
-    SetTransformerEncodings,
-    WarmUp,
-)
-from pavi.encodings import Encodings
-from pavi.flows import Flow
-from pavi.guides.dependence import Dependence
+from experiments.guide_config import GuideConfig
+from experiments.problems.simulated import SIMULATED
+from pavi import Optimization, ReducedELBO, WarmUp
 from pavi.objectives import MAP, Annealed, CoolStart, Phase, Unregularised
 from pavi.objectives.reduced_elbo import Gradient
 from pavi.training.optimization import Schedule
 
-
-def _defaults(choice: type) -> dict[str, Any]:
-    return {f.name: f.default for f in dataclasses.fields(choice)}
-
-
 # Fields that only some choices use are None under the others; these are their defaults.
 PROBLEM_FIELDS: Mapping[ProblemName, Mapping[str, Any]] = {
-    ProblemName.GRE: {"groups": 300, "obs": 50, "dim": 2, "scales": (0.5, 0.5, 0.1), "seed": 0},
     ProblemName.CHEM97: {},
     ProblemName.INSTEVAL: {},
+    **{ProblemName(name): {**found.sizes, "seed": 0} for name, found in SIMULATED.items()},
+    ProblemName.GRE: {**SIMULATED["gre"].sizes, "scales": (0.5, 0.5, 0.1), "seed": 0},
 }
-ENCODINGS_FIELDS: Mapping[EncodingsName, Mapping[str, Any]] = {
-    EncodingsName.FREE: _defaults(FreeEncodings),
-    EncodingsName.DEEP_SET: _defaults(DeepSetEncodings),
-    EncodingsName.SET_TRANSFORMER: _defaults(SetTransformerEncodings),
-    EncodingsName.HYBRID: {**_defaults(DeepSetEncodings), "start": HybridEncodings.start},
-}
+IMPORTANCE_BLOCKS = 20
+SIZES = sorted({size for problem in SIMULATED.values() for size in problem.sizes})
 PHASES: Mapping[PhaseName, type[Phase]] = {
     PhaseName.COOL_START: CoolStart,
     PhaseName.MAP: MAP,
@@ -64,17 +40,10 @@ PHASES: Mapping[PhaseName, type[Phase]] = {
     PhaseName.ANNEALED: Annealed,
 }
 PHASE_FIELDS: Mapping[PhaseName, Mapping[str, Any]] = {
-    PhaseName.COOL_START: _defaults(CoolStart),
+    PhaseName.COOL_START: defaults(CoolStart),
     PhaseName.MAP: {"until": MISSING},
     PhaseName.UNREGULARISED: {"until": MISSING},
     PhaseName.ANNEALED: {"until": MISSING},
-}
-FLOW_FIELDS: Mapping[FlowName, Mapping[str, Any]] = {
-    FlowName.AFFINE: {},
-    FlowName.AFFINE_FULL: {},
-    FlowName.COUPLING: _defaults(CouplingFlow),
-    FlowName.MAF: _defaults(MAFFlow),
-    FlowName.NSF: _defaults(NSFFlow),
 }
 
 
@@ -83,124 +52,42 @@ class ProblemConfig:
     """A model with data.
 
     Args:
-        name: Gaussian random effects, which are simulated, or a real data set.
-        groups: Of GRE.
-        obs: Observations per group of GRE.
-        dim: The dimension of an observation of GRE.
+        name: A model of the paper, which is simulated, or a real data set.
+        dim: The dimension of an observation.
+        groups: Of GRE, the mixture and the funnel.
+        obs: Observations, per group where there are groups.
+        components: Of the mixture.
+        networks: Of the parcellation.
+        subjects: Of the parcellation.
+        sessions: Of a subject.
+        vertices: Of the parcellation.
         scales: Three standard deviations of GRE: of the population, the groups, the observations.
-        seed: Of the simulation of GRE.
+        seed: Of the simulation.
     """
 
     name: ProblemName = ProblemName.GRE
+    dim: int | None = None
     groups: int | None = None
     obs: int | None = None
-    dim: int | None = None
+    components: int | None = None
+    networks: int | None = None
+    subjects: int | None = None
+    sessions: int | None = None
+    vertices: int | None = None
     scales: list[float] | None = None
     seed: int | None = None
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The sizes of a simulated problem."""
+        return {name: getattr(self, name) for name in SIMULATED[self.name].sizes}
+
     def __post_init__(self) -> None:
         check_used("problem", vars(self), PROBLEM_FIELDS[self.name])
-        check_positive("problem", vars(self), "groups", "obs", "dim", "scales")
+        check_positive("problem", vars(self), *SIZES, "scales")
         check_seed("problem.seed", self.seed)
         if self.scales is not None and len(self.scales) != 3:
             raise ValueError(f"problem.scales must be three numbers, got {self.scales}.")
-
-
-@dataclass
-class FlowConfig:
-    """The flow of a site.
-
-    Args:
-        name: Which; `affine_full` lets the dimensions of one value be correlated.
-        transforms: Layers of `coupling`, `maf` and `nsf`.
-        hidden: The widths of the hidden layers of each.
-        bins: Of the splines of `nsf`.
-    """
-
-    name: FlowName = FlowName.AFFINE
-    transforms: int | None = None
-    hidden: list[int] | None = None
-    bins: int | None = None
-
-    def __post_init__(self) -> None:
-        check_used("guide.flow", vars(self), FLOW_FIELDS[self.name])
-        check_positive("guide.flow", vars(self), "transforms", "hidden", "bins")
-
-    def build(self) -> Flow:
-        """The flow."""
-        values = filled(vars(self), FLOW_FIELDS[self.name])
-        arguments: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
-        }
-        if self.name is FlowName.COUPLING:
-            return CouplingFlow(**arguments)
-        if self.name is FlowName.MAF:
-            return MAFFlow(**arguments)
-        if self.name is FlowName.NSF:
-            return NSFFlow(**arguments)
-        return AffineFlow(full=self.name is FlowName.AFFINE_FULL)
-
-
-@dataclass
-class EncodingsConfig:
-    """Where encodings come from.
-
-    Args:
-        name: Free rows, computed from data, or the sum of both; `hybrid` computes by deep sets.
-        dim: The length of an encoding.
-        width: Of the states of an encoder.
-        hidden: The width of its hidden layers.
-        embedding: The number of learned features of an observation.
-        heads: Of pooling.
-        inducing: Summaries that rows attend to, of `set_transformer`.
-        seeds: Queries that read a group off, of `set_transformer`.
-        rounds: Of messages; one for nests and four for crossings if null.
-        start: The part of a run after which the free rows of `hybrid` are trained.
-    """
-
-    name: EncodingsName = EncodingsName.FREE
-    dim: int | None = None
-    width: int | None = None
-    hidden: int | None = None
-    embedding: int | None = None
-    heads: int | None = None
-    inducing: int | None = None
-    seeds: int | None = None
-    rounds: int | None = None
-    start: float | None = None
-
-    def __post_init__(self) -> None:
-        check_used("guide.encodings", vars(self), ENCODINGS_FIELDS[self.name])
-        self.build()
-
-    def build(self) -> Encodings:
-        """The encodings."""
-        values = filled(vars(self), ENCODINGS_FIELDS[self.name])
-        if self.name is EncodingsName.FREE:
-            return FreeEncodings(**values)
-        if self.name is EncodingsName.DEEP_SET:
-            return DeepSetEncodings(**values)
-        if self.name is EncodingsName.SET_TRANSFORMER:
-            return SetTransformerEncodings(**values)
-        start = values.pop("start")
-        return HybridEncodings(DeepSetEncodings(**values), start=start)
-
-
-@dataclass
-class GuideConfig:
-    """The variational family; see `pavi.PlateAmortizedGuide`.
-
-    Args:
-        encodings: Where encodings come from.
-        flow: The flow of every site that `flows` does not name.
-        flows: Per site, another flow.
-        dependence: What a flow may see.
-    """
-
-    encodings: EncodingsConfig = field(default_factory=EncodingsConfig)
-    flow: FlowConfig = field(default_factory=FlowConfig)
-    flows: dict[str, FlowConfig] = field(default_factory=dict)
-    dependence: Dependence = Dependence.FAITHFUL
 
 
 @dataclass
@@ -303,6 +190,9 @@ class ExperimentConfig:
         precision: The floating-point type of data and parameters.
         seed: Of initial weights, batches and noise. It has no default.
         eval_draws: Draws for the final ELBO.
+        importance_draws: Draws for the importance-weighted bound on the evidence; none if 0.
+        course: At how many steps of GRE to measure the gap, evenly spaced on a log scale.
+        gradient_batches: Batches to measure the variance of the final gradient with.
         out: The run folder; `runs/<name of the file>-<seed>` if null.
     """
 
@@ -314,6 +204,9 @@ class ExperimentConfig:
     precision: Precision = Precision.FLOAT32
     seed: int = MISSING
     eval_draws: int = 128
+    importance_draws: int = 0
+    course: int = 0
+    gradient_batches: int = 0
     out: str | None = None
 
     def __post_init__(self) -> None:
@@ -322,13 +215,23 @@ class ExperimentConfig:
             raise ValueError(
                 f"eval_draws must be at least 2 for a standard error, got {self.eval_draws}."
             )
+        for name in ("importance_draws", "course", "gradient_batches"):
+            if vars(self)[name] < 0:
+                raise ValueError(f"{name} must not be negative, got {vars(self)[name]}.")
+        if self.importance_draws % IMPORTANCE_BLOCKS:
+            raise ValueError(
+                f"importance_draws must be a multiple of {IMPORTANCE_BLOCKS}, "
+                f"got {self.importance_draws}."
+            )
+        if self.course and self.problem.name is not ProblemName.GRE:
+            raise ValueError(
+                f"course={self.course} needs the exact posterior, which only problem.name=gre has."
+            )
         # Only now is every choice known. (OmegaConf makes each section once more, by itself, to
         # learn its defaults: a section may not fill in what depends on another field.)
-        encodings, train = self.guide.encodings, self.train
+        train = self.train
         vars(self.problem).update(filled(vars(self.problem), PROBLEM_FIELDS[self.problem.name]))
-        vars(encodings).update(filled(vars(encodings), ENCODINGS_FIELDS[encodings.name]))
-        for flow in (self.guide.flow, *self.guide.flows.values()):
-            vars(flow).update(filled(vars(flow), FLOW_FIELDS[flow.name]))
+        self.guide.complete()
         for phase in train.warm_up:
             vars(phase).update(filled(vars(phase), PHASE_FIELDS[phase.name]))
         train.build_warm_up()

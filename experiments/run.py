@@ -18,16 +18,16 @@ from typing import Any, final
 import pytorch_lightning as pl
 
 from experiments.build import Experiment, build, build_history, build_trainer, gre_scales
-from experiments.choices import ProblemName
-from experiments.config import ExperimentConfig, ProblemConfig
+from experiments.config import ExperimentConfig
 from experiments.config_file import load
 from experiments.course import course_figures
+from experiments.evaluation import evaluate
+from experiments.gap_course import GapCourse
 from experiments.loggers import LoggerStartError, check_logger, log_figures, opened_logger
 from experiments.provenance import command_line, provenance
 from experiments.run_folder import RunFolder
 from experiments.run_identity import RunIdentity, stored_run_id
-from pavi import Posterior
-from pavi.models import gre_posterior
+from pavi import PlateAmortizedGuide, Posterior
 from pavi.training import (
     FitProgress,
     History,
@@ -52,6 +52,7 @@ class Prepared:
         experiment: The model, the data and the module.
         trainer: The trainer.
         history: The course of the ELBO.
+        course: That of the gap, if it is measured.
         identity: The id of the run, in its checkpoints.
         resume: The checkpoint to go on from, if there is one.
     """
@@ -61,6 +62,7 @@ class Prepared:
     experiment: Experiment
     trainer: pl.Trainer
     history: History
+    course: GapCourse | None
     identity: RunIdentity
     resume: Path | None
 
@@ -87,12 +89,23 @@ def prepare(config: ExperimentConfig, *, progress: bool = False) -> Prepared:
     history, identity = build_history(config.train.steps), RunIdentity()
     num_latents = experiment.model.num_latents(experiment.data.cardinalities)
     saving = checkpointing(folder.checkpoints, every=config.train.checkpoint_every)
-    callbacks: list[pl.Callback] = [history, identity, StepLog(num_latents=num_latents), saving]
+    course = None
+    callbacks: list[pl.Callback] = [history, identity, StepLog(num_latents=num_latents)]
+    if config.course:
+        course = GapCourse(
+            experiment.module.guide,
+            experiment.data,
+            scales=gre_scales(config.problem),
+            history=history,
+            points=config.course,
+        )
+        callbacks.append(course)
+    callbacks.append(saving)
     if progress:
         callbacks.append(FitProgress())
     with quiet():
         trainer = build_trainer(config, callbacks)
-    return Prepared(config, folder, experiment, trainer, history, identity, resume)
+    return Prepared(config, folder, experiment, trainer, history, course, identity, resume)
 
 
 def carry_out(prepared: Prepared, *, command: Sequence[str] = ()) -> dict[str, Any]:
@@ -144,8 +157,11 @@ def _logged_run(prepared: Prepared, *, first: bool) -> dict[str, Any]:
         guide = experiment.module.guide.cpu()
         history = prepared.history.state_dict()
         posterior = Posterior(guide, experiment.data, history=history)
-        posterior.save(folder.posterior)
+        if isinstance(guide, PlateAmortizedGuide):
+            posterior.save(folder.posterior)
         metrics = evaluate(config, experiment, posterior)
+        if prepared.course is not None:
+            metrics["course"] = prepared.course.state_dict()
         final = {f"final/{k}": v for k, v in metrics.items() if isinstance(v, int | float)}
         if "gap" in metrics:
             final["val/gap"] = metrics["gap"]
@@ -154,46 +170,6 @@ def _logged_run(prepared: Prepared, *, first: bool) -> dict[str, Any]:
         logger.save()
     folder.write_metrics(metrics)
     return metrics
-
-
-def evaluate(
-    config: ExperimentConfig, experiment: Experiment, posterior: Posterior
-) -> dict[str, Any]:
-    """The ELBO on all data and the size of the problem; for GRE also the gap to the evidence."""
-    elbo = posterior.elbo(draws=config.eval_draws, seed=config.seed)
-    num_latents = experiment.model.num_latents(experiment.data.cardinalities)
-    metrics: dict[str, Any] = {
-        "elbo": elbo.mean,
-        "standard_error": elbo.standard_error,
-        "seconds": posterior.history["seconds"][-1],
-        "steps": config.train.steps,
-        "batch": experiment.batch,
-        "num_parameters": sum(p.numel() for p in posterior.trained.parameters()),
-        "num_latents": num_latents,
-    }
-    if config.problem.name is ProblemName.GRE:
-        exact = gre_posterior(experiment.data.values["x"], scales=gre_scales(config.problem))
-        gap = exact.log_evidence - elbo.mean
-        metrics |= {
-            "log_evidence": exact.log_evidence,
-            "gap": gap,
-            "gap_per_latent": gap / num_latents,
-        }
-    return metrics
-
-
-def metric_names(problem: ProblemConfig) -> tuple[str, ...]:
-    """The numbers in `metrics.json` of the runs of a problem."""
-    known = ("log_evidence", "gap", "gap_per_latent") if problem.name is ProblemName.GRE else ()
-    return (
-        "elbo",
-        "standard_error",
-        "seconds",
-        "steps",
-        "num_parameters",
-        "num_latents",
-        *known,
-    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -20,7 +20,7 @@ from experiments.build import build
 from experiments.choices import LoggerName
 from experiments.config import ExperimentConfig
 from experiments.config_file import load, load_as
-from experiments.run import metric_names
+from experiments.evaluation import metric_names
 from experiments.sweeps.config import DimensionConfig, Method, PrunerName, SweepConfig
 
 RANDOM_POINTS = 16  # to check before a start
@@ -98,7 +98,7 @@ def check_space(config: SweepConfig) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     for point in _points_to_check(config):
         run_config(config, point)
-    names = metric_names(first.problem)
+    names = metric_names(first)
     if config.minimise.removeprefix("-") not in names:
         raise ValueError(
             f"minimise={config.minimise} is no metric of these runs, nor one with a minus; "

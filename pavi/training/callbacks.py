@@ -93,13 +93,21 @@ class History(pl.Callback):
         """Start the clock; a resumed run goes on from its last entry."""
         self._started = time.monotonic() - (self.seconds[-1] if self.seconds else 0.0)
 
+    def elapsed(self) -> float:
+        """Seconds since the start of training."""
+        return time.monotonic() - self._started
+
+    def leave_out(self, seconds: float) -> None:
+        """Take time off the clock that was not spent on training."""
+        self._started += seconds
+
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any
     ) -> None:
         """Keep the ELBO of every `every`-th step."""
         if trainer.global_step % self.every == 0:
             self.steps.append(trainer.global_step)
-            self.seconds.append(time.monotonic() - self._started)
+            self.seconds.append(self.elapsed())
             self.elbo.append(-float(outputs["loss"]))
 
     def state_dict(self) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_com
 
 import experiments.sweep
 from experiments.config_file import load
-from experiments.run import carry_out, metric_names, prepare
+from experiments.evaluation import metric_names
+from experiments.run import carry_out, prepare
 from experiments.run import main as run_main
 from experiments.sweep import main
 from experiments.sweeps.config import ExecutorConfig, ExecutorName
@@ -136,13 +137,13 @@ def test_the_command_of_a_wandb_agent_is_a_run_of_ours(path, monkeypatch):
         assert config.logger == "wandb"
         assert config.train.learning_rate == ends.get(RATE, [0.03, 0.03])[end]
         name = file["metric"]["name"].rpartition("/")[2]
-        assert name in metric_names(config.problem)
+        assert name in metric_names(config)
 
 
 def test_the_metrics_that_can_be_minimised_are_those_of_a_run(tmp_path):
     config = load(AFFINE, ["train.steps=1", f"out={tmp_path / 'run'}"])
     metrics = carry_out(prepare(config))
-    assert set(metric_names(config.problem)) == set(metrics) - {"batch"}
+    assert set(metric_names(config)) == set(metrics) - {"batch", "bound"}
 
 
 @pytest.mark.parametrize(

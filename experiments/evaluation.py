@@ -1,0 +1,94 @@
+"""What is measured of a guide after training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from experiments.build import Experiment, gre_scales
+from experiments.choices import ProblemName
+from experiments.config import IMPORTANCE_BLOCKS, ExperimentConfig
+from experiments.gradient_variance import gradient_variance
+from experiments.problems.simulated import SIMULATED
+from pavi import PlateData, Posterior, ReducedELBO
+from pavi.metrics import importance_bound
+from pavi.models import gre_posterior
+
+
+def evaluate(
+    config: ExperimentConfig, experiment: Experiment, posterior: Posterior
+) -> dict[str, Any]:
+    """The ELBO on all data, the size of the problem and, where asked for or known, more.
+
+    `gap` is the exact log evidence less the ELBO. `importance_bound` is missing for a guide whose
+    density is itself a bound. A guide's `bound` says what its `elbo` is.
+    """
+    elbo = posterior.elbo(draws=config.eval_draws, seed=config.seed)
+    num_latents = experiment.model.num_latents(experiment.data.cardinalities)
+    metrics: dict[str, Any] = {
+        "bound": posterior.guide.bound,
+        "elbo": elbo.mean,
+        "standard_error": elbo.standard_error,
+        "seconds": posterior.history["seconds"][-1],
+        "steps": config.train.steps,
+        "batch": experiment.batch,
+        "num_parameters": sum(p.numel() for p in posterior.trained.parameters()),
+        "num_latents": num_latents,
+    }
+    if (exact := log_evidence(config, experiment.data)) is not None:
+        gap = exact - elbo.mean
+        metrics |= {"log_evidence": exact, "gap": gap, "gap_per_latent": gap / num_latents}
+    if config.importance_draws and posterior.guide.bound != "SIVI bound":
+        found = importance_bound(
+            posterior.guide,
+            experiment.data,
+            draws=config.importance_draws,
+            blocks=IMPORTANCE_BLOCKS,
+            seed=config.seed,
+        )
+        metrics |= {
+            "importance_bound": found.bound,
+            "importance_error": found.standard_error,
+            "importance_size": found.effective_sample_size,
+        }
+    if config.gradient_batches:
+        metrics["gradient_variance"] = gradient_variance(
+            posterior.trained,
+            experiment.data,
+            ReducedELBO(draws=config.train.draws, gradient=config.train.gradient),
+            batch=experiment.batch,
+            batches=config.gradient_batches,
+            seed=config.seed + 1,
+        )
+    return metrics
+
+
+def log_evidence(config: ExperimentConfig, data: PlateData) -> float | None:
+    """The exact log evidence in nats; None where it is not known in closed form."""
+    problem = config.problem
+    if problem.name is ProblemName.GRE:
+        return gre_posterior(data.values["x"], scales=gre_scales(problem)).log_evidence
+    if problem.name in SIMULATED:
+        return SIMULATED[problem.name].exact_evidence(data)
+    return None
+
+
+def metric_names(config: ExperimentConfig) -> tuple[str, ...]:
+    """The numbers in `metrics.json` of the runs of a config."""
+    problem = SIMULATED.get(config.problem.name)
+    known = problem is not None and problem.evidence is not None
+    names = [
+        ("elbo", True),
+        ("standard_error", True),
+        ("seconds", True),
+        ("steps", True),
+        ("num_parameters", True),
+        ("num_latents", True),
+        ("log_evidence", known),
+        ("gap", known),
+        ("gap_per_latent", known),
+        ("importance_bound", config.importance_draws > 0),
+        ("importance_error", config.importance_draws > 0),
+        ("importance_size", config.importance_draws > 0),
+        ("gradient_variance", config.gradient_batches > 0),
+    ]
+    return tuple(name for name, there in names if there)
