@@ -18,10 +18,8 @@ from experiments.problems import chem97, insteval
 from experiments.problems.simulated import SIMULATED
 from pavi import (
     HierarchicalModel,
-    Optimization,
     PlateData,
     PlateDataModule,
-    ReducedELBO,
     VariationalInference,
 )
 from pavi.data import default_batch
@@ -64,15 +62,8 @@ def build(config: ExperimentConfig) -> Experiment:
     train = config.train
     module = VariationalInference(
         guide,
-        objective=ReducedELBO(draws=train.draws, gradient=train.gradient),
-        optimization=Optimization(
-            learning_rate=train.learning_rate,
-            table_rate=train.table_rate,
-            network_rate=train.network_rate,
-            schedule=train.schedule,
-            clip_norm=train.clip_norm,
-            clip_spikes=train.clip_spikes,
-        ),
+        objective=train.build_objective(),
+        optimization=train.build_optimization(),
         warm_up=train.build_warm_up(),
     )
     batch = default_batch(data) if train.batch is None else train.batch

@@ -160,6 +160,21 @@ class TrainConfig:
         counts = ("steps", "draws", "checkpoint_every", "log_every")
         check_positive("train", vars(self), *counts, *rates)
 
+    def build_objective(self) -> ReducedELBO:
+        """What a step minimises."""
+        return ReducedELBO(draws=self.draws, gradient=self.gradient)
+
+    def build_optimization(self) -> Optimization:
+        """Learning rates, schedule and clipping."""
+        return Optimization(
+            learning_rate=self.learning_rate,
+            table_rate=self.table_rate,
+            network_rate=self.network_rate,
+            schedule=self.schedule,
+            clip_norm=self.clip_norm,
+            clip_spikes=self.clip_spikes,
+        )
+
     def build_warm_up(self) -> WarmUp:
         """The warm-up."""
         return WarmUp(tuple(phase.build() for phase in self.warm_up))

@@ -9,7 +9,7 @@ from experiments.choices import ProblemName
 from experiments.config import IMPORTANCE_BLOCKS, ExperimentConfig
 from experiments.gradient_variance import gradient_variance
 from experiments.problems.simulated import SIMULATED
-from pavi import PlateData, Posterior, ReducedELBO
+from pavi import PlateData, Posterior
 from pavi.metrics import importance_bound
 from pavi.models import gre_posterior
 
@@ -54,7 +54,7 @@ def evaluate(
         metrics["gradient_variance"] = gradient_variance(
             posterior.trained,
             experiment.data,
-            ReducedELBO(draws=config.train.draws, gradient=config.train.gradient),
+            config.train.build_objective(),
             batch=experiment.batch,
             batches=config.gradient_batches,
             seed=config.seed + 1,

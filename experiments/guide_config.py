@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from experiments.checks import check_positive, check_used, defaults, filled
@@ -59,6 +60,17 @@ GUIDE_FIELDS: Mapping[GuideName, Mapping[str, Any]] = {
     GuideName.CASCADING_FLOWS: {"auxiliary": 8, "gate": 0.5, "amortised": False},
     GuideName.UIVI: {"noise_dim": 3, "spread": 0.5},
     GuideName.TOTAL_FLOW: {},
+}
+GUIDES: Mapping[GuideName, Callable[..., Guide]] = {
+    GuideName.PAVI: PlateAmortizedGuide,
+    GuideName.MEAN_FIELD: mean_field,
+    GuideName.PER_INSTANCE: per_instance,
+    GuideName.ASVI: asvi,
+    GuideName.BRANCH: branch,
+    GuideName.ADAVI: adavi,
+    GuideName.CASCADING_FLOWS: CascadingFlowsGuide,
+    GuideName.UIVI: UIVIGuide,
+    GuideName.TOTAL_FLOW: TotalFlowGuide,
 }
 # The sections that a guide reads; the others must be left as they are.
 SECTIONS: Mapping[GuideName, tuple[str, ...]] = {
@@ -213,30 +225,24 @@ class GuideConfig:
 
     def build(self, model: HierarchicalModel, cardinalities: Mapping[str, int]) -> Guide:
         """The guide; its initial weights come from torch's own generator."""
+        return self.factory()(model, cardinalities)
+
+    def factory(self) -> Callable[..., Guide]:
+        """What makes the guide from a model and its cardinalities."""
         options = {name: getattr(self, name) for name in GUIDE_FIELDS[self.name]}
         if self.name is GuideName.PAVI:
-            return PlateAmortizedGuide(
-                model,
-                cardinalities,
-                encodings=self.encodings.build(),
-                flow=self.flow.build(),
-                flows={site: flow.build() for site, flow in self.flows.items()},
-                dependence=self.dependence,
-            )
-        if self.name is GuideName.PER_INSTANCE:
-            return per_instance(
-                model, cardinalities, flow=self.flow.build(), dependence=self.dependence
-            )
-        if self.name is GuideName.TOTAL_FLOW:
-            return TotalFlowGuide(model, cardinalities, flow=self.flow.build())
-        if self.name is GuideName.ASVI:
-            return asvi(model, cardinalities, start=options["gate"])
-        if self.name is GuideName.BRANCH:
-            return branch(model, cardinalities, hidden=options["width"], full=options["full"])
-        plain: dict[GuideName, Callable[..., Guide]] = {
-            GuideName.MEAN_FIELD: mean_field,
-            GuideName.ADAVI: adavi,
-            GuideName.CASCADING_FLOWS: CascadingFlowsGuide,
-            GuideName.UIVI: UIVIGuide,
-        }
-        return plain[self.name](model, cardinalities, **options)
+            options = {
+                "encodings": self.encodings.build(),
+                "flow": self.flow.build(),
+                "flows": {site: flow.build() for site, flow in self.flows.items()},
+                "dependence": self.dependence,
+            }
+        elif self.name is GuideName.PER_INSTANCE:
+            options = {"flow": self.flow.build(), "dependence": self.dependence}
+        elif self.name is GuideName.TOTAL_FLOW:
+            options = {"flow": self.flow.build()}
+        elif self.name is GuideName.ASVI:
+            options = {"start": self.gate}
+        elif self.name is GuideName.BRANCH:
+            options = {"hidden": self.width, "full": self.full}
+        return partial(GUIDES[self.name], **options)

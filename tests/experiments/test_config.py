@@ -72,7 +72,10 @@ def test_a_resolved_config_reads_back_as_itself(path, tmp_path):
         ("train.steps=32.5", "train.steps: Value '32.5' of type 'float' could not be converted"),
         ("train.batch.group=x", "train.batch.group: Value 'x' of type 'str' could not be"),
         ("train.gradient=score", "Invalid value 'score'; choices are ['path', 'reparam']"),
-        ("problem.name=gree", "choices are ['gre', 'nc', 'gm', 'hv', 'ms_hbm', 'chem97', 'insteval']"),
+        (
+            "problem.name=gree",
+            "choices are ['gre', 'nc', 'gm', 'hv', 'ms_hbm', 'chem97', 'insteval']",
+        ),
         ("logger=mlflow", "choices are ['csv', 'tensorboard', 'wandb']"),
         ("train=3", "override 'train=3': .* keys are ['problem', 'guide', 'train'"),
         ("train.steps=0", "train.steps must be positive and finite, got 0"),

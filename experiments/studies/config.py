@@ -1,0 +1,94 @@
+"""What a study runs: the schema of `configs/reproduce/*/study.yaml`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from omegaconf import MISSING
+
+from experiments.config_file import load_as
+
+FOLDER = Path(__file__).parents[2] / "configs" / "reproduce"
+
+
+@dataclass
+class MethodConfig:
+    """One of the methods that a study compares.
+
+    Args:
+        config: The YAML file of its runs, beside the study's.
+        simulated: Whether it is trained over simulated data sets, once for all data sets.
+        skip: Cases that it cannot run or that would take too long.
+        set: Per case, overrides of its own.
+    """
+
+    config: str = MISSING
+    simulated: bool = False
+    skip: list[str] = field(default_factory=list)
+    set: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass
+class PresetConfig:
+    """How much of a study is run.
+
+    Args:
+        data: The number of data sets, of the seeds 0, 1, ...
+        seeds: The number of seeds of the fit on every data set.
+        cases: Which cases; all of them if null.
+        methods: Which methods; all of them if null.
+        set: Overrides for every run.
+    """
+
+    data: int = 1
+    seeds: int = 1
+    cases: list[str] | None = None
+    methods: list[str] | None = None
+    set: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name in ("data", "seeds"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}.")
+
+
+@dataclass
+class StudyConfig:
+    """Methods, compared on cases.
+
+    Args:
+        question: What the study asks.
+        claim: What the paper says, in our words.
+        axis: What the cases vary.
+        timed: Whether seconds are a result: then runs never share the machine.
+        set: Overrides for every run.
+        cases: Per case, its overrides.
+        methods: Per method, where its config is.
+        presets: How much is run.
+    """
+
+    question: str = MISSING
+    claim: str = MISSING
+    axis: str = ""
+    timed: bool = False
+    set: list[str] = field(default_factory=list)
+    cases: dict[str, list[str]] = field(default_factory=dict)
+    methods: dict[str, MethodConfig] = field(default_factory=dict)
+    presets: dict[str, PresetConfig] = field(default_factory=dict)
+
+
+def study_names() -> list[str]:
+    """The studies that exist."""
+    return sorted(path.parent.name for path in FOLDER.glob("*/study.yaml"))
+
+
+def load_study(name: str) -> StudyConfig:
+    """The study of a name.
+
+    Raises:
+        ValueError: If there is none, or its file is wrong.
+    """
+    if name not in study_names():
+        raise ValueError(f"there is no experiment {name!r}; there are {study_names()}.")
+    return load_as(StudyConfig, FOLDER / name / "study.yaml")

@@ -1,0 +1,101 @@
+"""The runs of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from experiments.config import ExperimentConfig
+from experiments.config_file import load
+from experiments.studies.config import FOLDER, PresetConfig, StudyConfig
+
+# Of the first data set that a guide trained over simulated ones is tried on; training never
+# sees a seed, so any number will do.
+DATA_SEED = 0
+
+
+@final
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run of a study.
+
+    Args:
+        method: Which method.
+        case: On which case.
+        config: Of the run. A method that is trained over simulated data sets has one run per case
+            and seed; `problem.seed` is then that of the first data set to try it on.
+        datasets: The number of data sets to try it on; None for a run that fits one data set.
+    """
+
+    method: str
+    case: str
+    config: ExperimentConfig
+    datasets: int | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Of the run."""
+        assert self.config.out is not None
+        return Path(self.config.out)
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return f"{self.method}, {self.case}, data {self.config.problem.seed}, {self.config.seed}"
+
+
+def plan(name: str, study: StudyConfig, preset: str, *, out: Path) -> list[PlannedRun]:
+    """All runs of a study, in order.
+
+    Args:
+        name: Of the study.
+        study: Its config.
+        preset: How much is run.
+        out: The folder of the run folders.
+
+    Raises:
+        ValueError: If there is no such preset, it names what does not exist, or the config of a
+            run is wrong.
+    """
+    if preset not in study.presets:
+        raise ValueError(f"{name} has no preset {preset!r}; there are {list(study.presets)}.")
+    chosen = study.presets[preset]
+    methods = _known("methods", chosen.methods, list(study.methods))
+    cases = _known("cases", chosen.cases, list(study.cases))
+    runs = []
+    for case in cases:
+        for method in methods:
+            entry = study.methods[method]
+            _known("skip", entry.skip, list(study.cases))
+            _known("set", list(entry.set), list(study.cases))
+            if case in entry.skip:
+                continue
+            shared = [*study.set, *chosen.set, *study.cases[case], *entry.set.get(case, [])]
+            for data, seed in _seeds(chosen, simulated=entry.simulated):
+                folder = out / _slug(method, case, f"{data}-{seed}")
+                own = [f"problem.seed={data}", f"seed={seed}", f"out={folder}"]
+                config = load(FOLDER / name / entry.config, [*shared, *own])
+                number = chosen.data if entry.simulated else None
+                runs.append(PlannedRun(method, case, config, number))
+    return runs
+
+
+def _seeds(preset: PresetConfig, *, simulated: bool) -> list[tuple[int, int]]:
+    """Seeds of data and of fits; a guide for all data sets needs one fit per seed."""
+    data = [DATA_SEED] if simulated else range(DATA_SEED, DATA_SEED + preset.data)
+    return [(number, seed) for number in data for seed in range(preset.seeds)]
+
+
+def _known(what: str, chosen: Sequence[str] | None, existing: list[str]) -> list[str]:
+    if chosen is None:
+        return existing
+    if unknown := [name for name in chosen if name not in existing]:
+        raise ValueError(f"{what} names {unknown}; there are {existing}.")
+    return list(chosen)
+
+
+def _slug(*parts: str) -> str:
+    plain = ["".join(c if c.isalnum() or c in "-._" else "_" for c in part) for part in parts]
+    return "-".join(plain).lower()

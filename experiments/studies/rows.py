@@ -1,0 +1,73 @@
+"""The results of a study as a tidy table: one row per method, case, data set and seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from experiments.studies.carry_out import Outcome
+
+COLUMNS = (
+    "bound",
+    "elbo",
+    "standard_error",
+    "log_evidence",
+    "gap",
+    "gap_per_latent",
+    "importance_bound",
+    "importance_error",
+    "importance_size",
+    "gradient_variance",
+    "seconds",
+    "train_seconds",
+    "steps",
+    "num_parameters",
+    "num_latents",
+)
+
+
+def tidy(found: Iterable[Outcome]) -> pd.DataFrame:
+    """The table; columns that no run fills are left out."""
+    rows: list[dict[str, Any]] = []
+    for outcome in found:
+        config = outcome.run.config
+        row = {
+            "case": outcome.run.case,
+            "method": outcome.run.method,
+            "data": config.problem.seed,
+            "seed": config.seed,
+            "error": outcome.error,
+        }
+        if outcome.run.datasets is None or outcome.error:
+            rows.append(row | _numbers(outcome.metrics))
+        else:
+            shared = _numbers(outcome.metrics)
+            rows += [row | shared | one for one in outcome.metrics["datasets"]]
+    order = ["case", "method", "data", "seed", *COLUMNS, "error"]
+    return pd.DataFrame(rows).reindex(columns=order).dropna(axis=1, how="all")
+
+
+def courses(found: Iterable[Outcome]) -> pd.DataFrame:
+    """The gaps in the course of the runs: one row per run and step at which it was measured."""
+    rows = []
+    for outcome in found:
+        course = outcome.metrics.get("course", {"steps": [], "seconds": [], "gaps": []})
+        for step, seconds, gap in zip(*(course[k] for k in course), strict=True):
+            rows.append(
+                {
+                    "case": outcome.run.case,
+                    "method": outcome.run.method,
+                    "data": outcome.run.config.problem.seed,
+                    "seed": outcome.run.config.seed,
+                    "step": step,
+                    "seconds": seconds,
+                    "gap_per_latent": gap / outcome.metrics["num_latents"],
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _numbers(metrics: Any) -> dict[str, Any]:
+    return {name: metrics[name] for name in COLUMNS if name in metrics}

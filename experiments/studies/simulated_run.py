@@ -1,0 +1,96 @@
+"""A run that trains over simulated data sets and is tried on unseen ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+import torch
+
+import pavi
+from experiments.build import build_data, build_model
+from experiments.config import IMPORTANCE_BLOCKS, ExperimentConfig
+from experiments.evaluation import log_evidence
+from experiments.problems.simulated import SIMULATED
+from experiments.provenance import provenance
+from experiments.run_folder import RunFolder
+from experiments.studies.plan import PlannedRun
+from pavi.amortize import GuideFactory
+from pavi.metrics import importance_bound
+
+DATASETS = 32  # per step, as in ADAVI's recipe
+
+
+def carry_out_simulated(run: PlannedRun) -> Mapping[str, Any]:
+    """Train once, condition on every data set, and write what came of it.
+
+    A complete run only returns its metrics.
+
+    Raises:
+        NonFiniteLossError: If the loss becomes NaN or infinite.
+    """
+    config, folder = run.config, RunFolder(run.folder)
+    assert config.problem.seed is not None
+    assert run.datasets is not None
+    folder.check(config)
+    if (done := folder.metrics) is not None:
+        if len(done["datasets"]) != run.datasets:
+            raise ValueError(
+                f"{run.folder} was tried on {len(done['datasets'])} data sets, not "
+                f"{run.datasets}; delete it, or choose another folder with --out."
+            )
+        return done
+    folder.create(config, provenance(seed=config.seed, command=[]))
+    model = build_model(config.problem)
+    began = time.perf_counter()
+    amortized = pavi.amortize(
+        model,
+        SIMULATED[config.problem.name].cardinalities(config.problem.sizes),
+        guide=cast(GuideFactory, config.guide.factory()),
+        objective=config.train.build_objective(),
+        warm_up=config.train.build_warm_up(),
+        optimization=config.train.build_optimization(),
+        datasets=DATASETS,
+        steps=config.train.steps,
+        seed=config.seed,
+        progress=False,
+    )
+    metrics: dict[str, Any] = {
+        "train_seconds": time.perf_counter() - began,
+        "num_parameters": sum(p.numel() for p in amortized.guide.parameters()),
+        "datasets": [
+            _tried(config, amortized, seed=config.problem.seed + number)
+            for number in range(run.datasets)
+        ],
+    }
+    folder.write_metrics(metrics)
+    return metrics
+
+
+def _tried(
+    config: ExperimentConfig, amortized: pavi.AmortizedPosterior, *, seed: int
+) -> dict[str, Any]:
+    """The ELBO and more on one data set."""
+    unseen = replace(config, problem=replace(config.problem, seed=seed))
+    data = build_data(unseen.problem, amortized.model, dtype=torch.float32)
+    began = time.perf_counter()
+    posterior = amortized.condition(data)
+    found: dict[str, Any] = {"data": seed, "seconds": time.perf_counter() - began}
+    elbo = posterior.elbo(draws=config.eval_draws, seed=config.seed)
+    latents = amortized.model.num_latents(data.cardinalities)
+    found |= {"elbo": elbo.mean, "standard_error": elbo.standard_error, "num_latents": latents}
+    if (exact := log_evidence(unseen, data)) is not None:
+        gap = exact - elbo.mean
+        found |= {"log_evidence": exact, "gap": gap, "gap_per_latent": gap / latents}
+    if config.importance_draws:
+        bound = importance_bound(
+            posterior.guide,
+            data,
+            draws=config.importance_draws,
+            blocks=IMPORTANCE_BLOCKS,
+            seed=config.seed,
+        )
+        found |= {"importance_bound": bound.bound, "importance_error": bound.standard_error}
+    return found
