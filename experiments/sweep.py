@@ -26,11 +26,12 @@ from experiments.sweeps.executor import Executor
 from experiments.sweeps.figure import sweep_figure
 from experiments.sweeps.folder import SweepFolder
 from experiments.sweeps.local import LocalExecutor
-from experiments.sweeps.results import STATES, markdown, ranked, rows, screen_table, write_csv
+from experiments.sweeps.results import STATES, ranked, rows, screen_table
 from experiments.sweeps.runner import TrialRunner
 from experiments.sweeps.slurm import SlurmExecutor
 from experiments.sweeps.space import load_sweep
 from experiments.sweeps.study import live_trials, next_trial, opened_study, total, trials_under_way
+from experiments.tables import markdown, write_csv
 
 LOOK_SECONDS = 0.2  # between two looks at the processes
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)

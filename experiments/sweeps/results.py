@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import stdev
 
 import optuna
@@ -13,6 +11,7 @@ from rich.table import Table
 
 from experiments.sweeps.config import SweepConfig
 from experiments.sweeps.study import live_trials
+from experiments.tables import Row, cell
 
 STATES = {
     TrialState.COMPLETE: "complete",
@@ -21,7 +20,6 @@ STATES = {
     TrialState.RUNNING: "under way",
     TrialState.WAITING: "waiting",
 }
-Row = dict[str, object]
 
 
 def ranked(study: optuna.Study) -> list[FrozenTrial]:
@@ -50,26 +48,6 @@ def rows(study: optuna.Study, config: SweepConfig) -> list[Row]:
     return found
 
 
-def write_csv(table: Sequence[Row], path: Path) -> None:
-    """Write every digit; what there is none of stays empty."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(table[0]))
-        writer.writeheader()
-        writer.writerows(table)
-
-
-def markdown(table: Sequence[Row], *, caption: str) -> str:
-    """The table as Markdown, with a line of the error."""
-    header = list(table[0])
-    lines = [
-        header,
-        ["---"] * len(header),
-        *([_cell(row[name]) for name in header] for row in table),
-    ]
-    body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return f"{caption}\n\n{body}\n"
-
-
 def screen_table(table: Sequence[Row], *, title: str) -> Table:
     """The table for the terminal: of a key its last part, and no errors, which stand above."""
     shown = Table(title=title)
@@ -78,14 +56,5 @@ def screen_table(table: Sequence[Row], *, title: str) -> Table:
         short = name.rpartition(".")[2]
         shown.add_column(short, justify="left" if name == "state" else "right")
     for row in table:
-        shown.add_row(*(_cell(row[name]) for name in header))
+        shown.add_row(*(cell(row[name]) for name in header))
     return shown
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.5g}"
-    last = str(value).splitlines()[-1] if str(value) else ""
-    return last.replace("|", "\\|")

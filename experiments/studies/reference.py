@@ -1,0 +1,43 @@
+"""What the ELBOs of a study are compared with."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from experiments.studies.carry_out import Outcome
+
+# Below so many effective draws an importance-weighted bound says little about the evidence.
+LEAST_SIZE = 100.0
+
+
+def with_gaps(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with a `reference` and the gap to it where the evidence is not exact.
+
+    The reference of a data set is its exact log evidence or, where there is none, the largest
+    importance-weighted bound that any run of the study reached on it with at least `LEAST_SIZE`
+    effective draws. Components of a mixture may be relabelled; guides that cover one labelling are
+    then compared with the evidence of one.
+
+    Args:
+        rows: As `tidy` made them.
+    """
+    rows = rows.copy()
+    for name in ("log_evidence", "gap", "gap_per_latent"):
+        if name not in rows:
+            rows[name] = float("nan")
+    rows["reference"] = rows["log_evidence"]
+    if "importance_bound" in rows:
+        bound = rows["importance_bound"]
+        if "importance_size" in rows:
+            bound = bound.where(rows["importance_size"] >= LEAST_SIZE)
+        best = bound.groupby([rows["case"], rows["data"]]).transform("max")
+        rows["reference"] = rows["reference"].fillna(best)
+    gap = rows["reference"] - rows["elbo"]
+    rows["gap"] = rows["gap"].fillna(gap)
+    rows["gap_per_latent"] = rows["gap_per_latent"].fillna(gap / rows["num_latents"])
+    return rows
+
+
+def failures(found: list[Outcome]) -> list[str]:
+    """A line per run that failed."""
+    return [f"{outcome.run.name}: {outcome.error}" for outcome in found if outcome.error]

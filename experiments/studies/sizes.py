@@ -1,0 +1,93 @@
+"""E2, E3 and E6: the final gap and more against a size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from experiments.studies.drawing import line, panels
+from experiments.studies.report import Findings, Report
+from experiments.studies.spread import number, spread, told, whole
+from experiments.studies.thresholds import reached
+from experiments.tables import Row
+
+LEVEL = 0.05
+Columns = Mapping[str, Callable[[Findings], pd.DataFrame]]
+
+
+def _column(name: str) -> Callable[[Findings], pd.DataFrame]:
+    return lambda found: found.rows.assign(value=found.rows[name])
+
+
+def _step_time(found: Findings) -> pd.DataFrame:
+    return found.rows.assign(value=1000 * found.rows["seconds"] / found.rows["steps"])
+
+
+def _deviation(found: Findings) -> pd.DataFrame:
+    return found.rows.assign(value=found.rows["gradient_variance"] ** 0.5)
+
+
+GAP: Columns = {"gap per latent (nats)": _column("gap_per_latent")}
+SCALING: Columns = {
+    **GAP,
+    f"seconds to {LEVEL:g}": lambda found: reached(found.courses, LEVEL, "seconds"),
+    "parameters": _column("num_parameters"),
+}
+REDUCED: Columns = {
+    **GAP,
+    "sd of the gradient": _deviation,
+    "milliseconds per step": _step_time,
+}
+
+
+def _table(found: Findings, *, columns: Columns) -> list[Row]:
+    form = {name: whole if name == "parameters" else number for name in columns}
+    cells = {name: told(value(found), "value", form[name]) for name, value in columns.items()}
+    first = next(iter(cells.values()))
+    return [
+        {found.axis: case, "method": method}
+        | {name: cell.get((case, method), "") for name, cell in cells.items()}
+        for case, method in first.index
+    ]
+
+
+def _figure(found: Findings, *, columns: Columns) -> Figure:
+    figure, axes = panels(len(columns))
+    for each, (name, value) in zip(axes, columns.items(), strict=True):
+        table = spread(value(found), "value")
+        for method in dict.fromkeys(table["method"]):
+            part = table[table["method"] == method]
+            line(each, _places(part["case"]), part, method=method)
+        if (table["median"] < math.inf).any():
+            each.set_xscale("log")
+            each.set_yscale("log")
+        each.set_xlabel(found.axis.capitalize())
+        each.set_ylabel(name.capitalize())
+    axes[0].legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _places(cases: Sequence[str]) -> list[float]:
+    return [float(case) for case in cases]
+
+
+def _report(columns: Columns, note: str) -> Report:
+    return Report(partial(_table, columns=columns), partial(_figure, columns=columns), note)
+
+
+SPREAD = "Medians, with the range over data sets and seeds."
+ENCODING_SIZE = _report(GAP, SPREAD)
+CARDINALITY = _report(
+    SCALING,
+    f"{SPREAD} Seconds are those of training until the gap first falls to {LEVEL:g} nats per "
+    "latent; a dash where it never does.",
+)
+REDUCED_MODEL = _report(
+    REDUCED,
+    f"{SPREAD} The gradient is that of the weights that all rows share, at the trained guide; its "
+    "sd is the root of its total variance over batches.",
+)
