@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
@@ -73,11 +73,12 @@ def plan(name: str, study: StudyConfig, preset: str, *, out: Path) -> list[Plann
             if case in entry.skip:
                 continue
             shared = [*study.set, *chosen.set, *study.cases[case], *entry.set.get(case, [])]
+            common = load(FOLDER / name / entry.config, shared)
+            number = chosen.data if entry.simulated else None
             for data, seed in _seeds(chosen, simulated=entry.simulated):
-                folder = out / _slug(method, case, f"{data}-{seed}")
-                own = [f"problem.seed={data}", f"seed={seed}", f"out={folder}"]
-                config = load(FOLDER / name / entry.config, [*shared, *own])
-                number = chosen.data if entry.simulated else None
+                problem = replace(common.problem, seed=data)
+                folder = str(out / _slug(method, case, f"{data}-{seed}"))
+                config = replace(common, problem=problem, seed=seed, out=folder)
                 runs.append(PlannedRun(method, case, config, number))
     return runs
 

@@ -11,18 +11,18 @@ RUN = ["case", "method", "data", "seed"]
 
 
 def reached(courses: pd.DataFrame, level: float, what: str) -> pd.DataFrame:
-    """Per run, the `step` or the `seconds` at which its gap per latent first fell to a level.
+    """Per course, the `step` or the `seconds` at which its gap per latent first fell to a level.
 
     Between two measurements the logarithm of the gap is taken to fall evenly in the logarithm of
-    the step. A run that never gets there has no value (NaN).
+    the step. A course that never gets there has no value (NaN).
 
     Args:
-        courses: A row per run and step at which the gap was measured.
+        courses: A row per course and step at which the gap was measured.
         level: In nats per latent.
         what: `"step"` or `"seconds"`.
 
     Returns:
-        A row per run with the columns of `RUN` and `value`.
+        A row per course with the columns of `RUN` and `value`.
     """
     found = []
     for key, course in courses.groupby(RUN, sort=False):

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from experiments.choices import GuideName
 from experiments.config_file import dump, load
+from experiments.run import carry_out, prepare
 from pavi import NSFFlow
 
 ROOT = Path(__file__).parents[2]
 SWEEPS = ROOT / "configs" / "sweeps"
-CONFIGS = [p for p in sorted(SWEEPS.parent.rglob("*.yaml")) if not p.is_relative_to(SWEEPS)]
+ALL = sorted(SWEEPS.parent.rglob("*.yaml"))
+CONFIGS = [p for p in ALL if not p.is_relative_to(SWEEPS) and p.stem != "study"]
 AFFINE = ROOT / "configs" / "debug" / "gre_affine.yaml"
 
 
@@ -117,3 +120,43 @@ def test_a_mistake_in_a_file_is_named(text, message, tmp_path):
 def test_a_missing_file_lists_those_beside_it():
     with pytest.raises(ValueError, match=r"pavi_g.yaml does not exist; .*'pavi_f.yaml'"):
         load(ROOT / "configs" / "gre" / "pavi_g.yaml")
+
+
+@pytest.mark.parametrize("name", [name for name in GuideName if name is not GuideName.PAVI])
+def test_a_baseline_is_a_switch(name, tmp_path):
+    overrides = [f"guide.name={name}", "problem.groups=4", "problem.obs=3", "train.batch={}"]
+    overrides += ["train.steps=2", "eval_draws=4", f"out={tmp_path / 'run'}"]
+    config = load(ROOT / "configs" / "gre" / "pavi_f.yaml", overrides)
+    metrics = carry_out(prepare(config))
+    assert metrics["bound"] in ("ELBO", "augmented ELBO", "SIVI bound")
+    (tmp_path / "again.yaml").write_text(dump(config))
+    assert load(tmp_path / "again.yaml") == config
+
+
+@pytest.mark.parametrize("name", ["nc", "gm", "hv", "ms_hbm"])
+def test_a_model_is_a_switch(name, tmp_path):
+    overrides = [f"problem={{name: {name}}}", "train.batch={}", "importance_draws=40"]
+    overrides += ["train.steps=2", "eval_draws=4", f"out={tmp_path / 'run'}"]
+    metrics = carry_out(prepare(load(ROOT / "configs" / "gre" / "pavi_f.yaml", overrides)))
+    assert metrics["importance_bound"] >= metrics["elbo"] - 5 * metrics["standard_error"]
+    assert ("gap" in metrics) == (name == "nc")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("guide={name: asvi, encodings: {name: deep_set}}", "guide.encodings means nothing to"),
+        ("guide={name: uivi, full: true}", "guide.full=True means nothing to guide.name=uivi"),
+        ("problem={name: hv, components: 2}", "problem.components=2 means nothing to"),
+        ("importance_draws=30", "importance_draws must be a multiple of 20, got 30"),
+        ("course=-1", "course must not be negative"),
+    ],
+)
+def test_what_a_choice_does_not_use_is_refused(override, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        load(ROOT / "configs" / "gre" / "pavi_f.yaml", [override])
+
+
+def test_a_course_needs_the_exact_posterior():
+    with pytest.raises(ValueError, match=r"course=3 needs the exact posterior, which only"):
+        load(ROOT / "configs" / "gre" / "pavi_f.yaml", ["problem={name: hv}", "course=3"])

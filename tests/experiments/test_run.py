@@ -22,7 +22,8 @@ from pavi.training import NonFiniteLossError
 ROOT = Path(__file__).parents[2]
 AFFINE = ROOT / "configs" / "debug" / "gre_affine.yaml"
 SWEEPS = ROOT / "configs" / "sweeps"
-CONFIGS = [p for p in sorted(SWEEPS.parent.rglob("*.yaml")) if not p.is_relative_to(SWEEPS)]
+ALL = sorted(SWEEPS.parent.rglob("*.yaml"))
+CONFIGS = [p for p in ALL if not p.is_relative_to(SWEEPS) and p.stem != "study"]
 
 
 def run(path: Path, *overrides: str) -> dict[str, object]:

@@ -1,0 +1,191 @@
+"""Studies: what is planned, carried out, told and refused."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import experiments.studies.carry_out
+from experiments.reproduce import main
+from experiments.studies.amortization import crossover
+from experiments.studies.config import MethodConfig, PresetConfig, load_study, study_names
+from experiments.studies.plan import plan
+from experiments.studies.reference import with_gaps
+from experiments.studies.reports import REPORTS
+from experiments.studies.spread import spread
+from experiments.studies.thresholds import reached
+from pavi.training import NonFiniteLossError
+
+
+@pytest.fixture
+def command(tmp_path):
+    def arguments(name, *more, preset="smoke"):
+        out, results = tmp_path / "runs", tmp_path / "results"
+        return [name, "--preset", preset, f"--out={out}", f"--results={results}", *more]
+
+    return arguments
+
+
+@pytest.mark.parametrize("name", study_names())
+def test_a_study_runs_from_nothing_and_is_told(name, command, tmp_path, capsys):
+    assert main(command(name)) == 0
+    line = json.loads(capsys.readouterr().out)
+    assert line["failed"] == 0
+    results = tmp_path / "results"
+    rows = pd.read_csv(results / "runs.csv")
+    assert {"case", "method", "data", "seed", "elbo", "gap_per_latent"} <= set(rows)
+    assert rows["elbo"].notna().all()
+    for ending in ("png", "svg"):
+        assert (results / f"figure.{ending}").stat().st_size > 5000
+    table = (results / "table.md").read_text()
+    about = json.loads((results / "study.json").read_text())
+    assert about["commit"]
+    assert about["study"]["question"] in table
+    for method in rows["method"].unique():
+        assert f"| {method} |" in table
+
+
+def test_every_study_has_a_report_and_every_preset_a_plan(tmp_path):
+    assert study_names() == sorted(REPORTS) == ["E1", "E2", "E3", "E4", "E5", "E6"]
+    for name in study_names():
+        study = load_study(name)
+        assert {"smoke", "desk", "full"} == set(study.presets)
+        for preset in study.presets:
+            runs = plan(name, study, preset, out=tmp_path)
+            assert len({run.folder for run in runs}) == len(runs) > 1
+            assert not any(run.folder.exists() for run in runs)
+    full = load_study("E4").presets["full"]
+    assert (full.data, full.seeds) == (20, 5)
+
+
+def test_what_is_complete_is_not_run_again(command, monkeypatch):
+    assert main(command("E2")) == 0
+
+    def refuse(*_, **__):
+        raise AssertionError("nothing is left to fit")
+
+    monkeypatch.setattr("pytorch_lightning.Trainer.fit", refuse)
+    assert main(command("E2")) == 0
+
+
+def test_processes_share_the_runs_of_a_study_that_measures_no_seconds(command, tmp_path):
+    assert main(command("E2", "--jobs", "2")) == 0
+    assert len(pd.read_csv(tmp_path / "results" / "runs.csv")) == 2
+
+
+def test_a_run_that_fails_is_told_and_the_others_go_on(command, monkeypatch, tmp_path):
+    real = experiments.studies.carry_out.carry_out
+
+    def broken(prepared, **more):
+        if prepared.config.guide.encodings.dim == 2:
+            raise NonFiniteLossError("step 3: the loss is nan")
+        return real(prepared, **more)
+
+    monkeypatch.setattr(experiments.studies.carry_out, "carry_out", broken)
+    assert main(command("E2")) == 1
+    assert "step 3: the loss is nan" in (tmp_path / "results" / "table.md").read_text()
+    rows = pd.read_csv(tmp_path / "results" / "runs.csv")
+    assert rows["error"].notna().tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["E9"], "there is no experiment 'E9'; there are ['E1', 'E2', 'E3', 'E4', 'E5', 'E6']."),
+        (["E1", "--preset", "desc"], "E1 has no preset 'desc'; there are ['smoke', 'desk', 'full"),
+        (["E1", "--jobs", "2"], "this study measures seconds, so its runs go alone; got --jobs 2"),
+        (["E2", "--jobs", "0"], "--jobs must be positive, got 0."),
+    ],
+)
+def test_a_mistake_is_named(arguments, message, capsys):
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_folder_of_another_config_is_refused(command, capsys, tmp_path):
+    assert main(command("E2")) == 0
+    (config,) = (tmp_path / "runs").glob("pavi-f-2-0-0/config.yaml")
+    config.write_text(config.read_text().replace("learning_rate: 0.03", "learning_rate: 0.01"))
+    assert main(command("E2")) == 2
+    assert "train.learning_rate is 0.01 there and 0.03 here" in capsys.readouterr().err
+
+
+def test_a_simulated_run_of_other_data_sets_is_refused(tmp_path):
+    study = load_study("E5")
+    study.presets["one"] = PresetConfig(
+        methods=["PAVI-E (sa)"], cases=["GRE G=30"], set=study.presets["smoke"].set
+    )
+    (run,) = plan("E5", study, "one", out=tmp_path)
+    (done,) = experiments.studies.carry_out.outcomes([run], jobs=1)
+    assert [entry["data"] for entry in done.metrics["datasets"]] == [0]
+    study.presets["one"].data = 2
+    (more,) = plan("E5", study, "one", out=tmp_path)
+    (refused,) = experiments.studies.carry_out.outcomes([more], jobs=1)
+    assert "was tried on 1 data sets, not 2" in (refused.error or "")
+
+
+def test_a_plan_names_what_does_not_exist(tmp_path):
+    study = load_study("E2")
+    study.methods["other"] = MethodConfig(config="pavi_f.yaml", skip=["3"])
+    with pytest.raises(ValueError, match=r"skip names \['3'\]; there are \['1', '2'"):
+        plan("E2", study, "desk", out=tmp_path)
+    study.methods["other"] = MethodConfig(config="pavi_x.yaml")
+    with pytest.raises(ValueError, match=r"pavi_x.yaml does not exist; in .* there are"):
+        plan("E2", study, "desk", out=tmp_path)
+
+
+def test_a_level_is_reached_between_two_points():
+    course = pd.DataFrame(
+        {
+            "case": "",
+            "method": ["a"] * 3 + ["b"] * 2,
+            "data": 0,
+            "seed": 0,
+            "step": [10, 100, 1000, 10, 100],
+            "gap_per_latent": [1.0, 0.01, 0.001, 5.0, 2.0],
+        }
+    )
+    found = reached(course, 0.1, "step").set_index("method")["value"]
+    # Halfway on both log scales.
+    assert found["a"] == pytest.approx(10**1.5)
+    assert math.isnan(found["b"])
+    assert reached(course, 1.0, "step").set_index("method")["value"]["a"] == 10
+
+
+def test_a_median_counts_what_never_came():
+    rows = pd.DataFrame({"case": "c", "method": "m", "value": [1.0, math.nan, math.nan]})
+    (row,) = spread(rows, "value").to_dict("records")
+    assert (row["median"], row["low"], row["runs"]) == (math.inf, 1.0, 3)
+
+
+def test_the_reference_is_exact_or_the_best_bound_that_means_something():
+    rows = pd.DataFrame(
+        {
+            "case": ["x", "x", "x", "y"],
+            "data": [0, 0, 0, 0],
+            "elbo": [-5.0, -6.0, -7.0, -1.0],
+            "num_latents": 2,
+            "log_evidence": [math.nan] * 3 + [0.0],
+            "importance_bound": [-4.0, -3.0, -1.0, -0.5],
+            "importance_size": [500.0, 300.0, 2.0, 900.0],
+        }
+    )
+    assert with_gaps(rows)["gap"].tolist() == [2.0, 3.0, 4.0, 1.0]
+    assert with_gaps(rows)["gap_per_latent"].tolist() == [1.0, 1.5, 2.0, 0.5]
+
+
+def test_the_crossover():
+    assert crossover(once=10.0, each=1.0, fit=3.0) == 5
+    assert crossover(once=10.0, each=3.0, fit=3.0) == math.inf
+
+
+def test_studies_name_files_that_are_runs_themselves():
+    folder = Path(experiments.studies.config.FOLDER)
+    for name in study_names():
+        named = {method.config for method in load_study(name).methods.values()}
+        there = {path.name for path in (folder / name).glob("*.yaml")} - {"study.yaml"}
+        assert named == there
