@@ -74,4 +74,9 @@ def gradient_norm(gradients: Sequence[Tensor]) -> Tensor:
     """The Euclidean norm of all gradients together, dense or row-sparse."""
     # A table's look-up holds each row once, but a sum of two does not.
     stored = [g.coalesce().values() if g.is_sparse else g for g in gradients]
-    return torch.nn.utils.get_total_norm(stored)
+    norm = torch.nn.utils.get_total_norm(stored)
+    if torch.isfinite(norm):
+        return norm
+    # Squares of single precision overflow at 1e19, long before the gradients themselves do.
+    wide = [torch.linalg.vector_norm(g, dtype=torch.float64) for g in stored]
+    return torch.linalg.vector_norm(torch.stack(wide)) if wide else norm

@@ -102,3 +102,11 @@ def test_a_batch_that_says_nothing_is_not_remembered():
         clipping([parameter])
     assert parameter.grad.item() == 1.0
     assert clipping.recent.item() == 1.0
+
+
+def test_squares_do_not_overflow():
+    weight = nn.Parameter(torch.zeros(3))
+    weight.grad = torch.tensor([3e30, 4e30, 0.0])
+    norm = GradientClipping(spike=None, max_norm=5.0)([weight])
+    assert float(norm) == pytest.approx(5e30)
+    assert_close(weight.grad, torch.tensor([3.0, 4.0, 0.0]))
