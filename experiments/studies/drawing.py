@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 # Colours that are told apart without red and green; a method has the same one in every figure.
 COLORS = {
     "PAVI-F": "#2c6fad",
+    "PAVI-F splines": "#8fb8de",
     "PAVI-E": "#b8402a",
     "PAVI-E (sa)": "#b8402a",
     "mean field": "0.55",
