@@ -11,7 +11,7 @@ STAMP := .venv/.installed
 CONSTRAINTS := constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format clean
+.PHONY: help install demo reproduce test lint format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,12 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 
 demo: $(STAMP) ## fit the three-level school model to Chem97 and draw its figures
 	$(BIN)/python -m experiments.demo
+
+PRESET ?= smoke
+reproduce: $(STAMP) ## every ablation of the paper; PRESET=smoke, desk or full
+	@failed=; for study in $(notdir $(patsubst %/,%,$(sort $(wildcard configs/reproduce/*/)))); do \
+		$(BIN)/python -m experiments.reproduce $$study --preset $(PRESET) || failed="$$failed $$study"; \
+	done; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
 
 # One thread per process: the two workers already fill two cores.
 test: export OMP_NUM_THREADS = 1

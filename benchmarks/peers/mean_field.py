@@ -100,12 +100,11 @@ def main() -> None:
     svi = SVI(model, guide, optimizer, Trace_ELBO(num_particles=arguments.draws))
     state = svi.init(jax.random.PRNGKey(0), x)
 
-    @jax.jit
     def advance(state: Any, x: Array) -> Any:
         body = lambda state, _: svi.update(state, x)  # noqa: E731
         return jax.lax.scan(body, state, None, length=arguments.every)[0]
 
-    compiled = advance.lower(state, x).compile()
+    compiled = jax.jit(advance).lower(state, x).compile()
     found: dict[str, dict[str, float]] = {"training": {}, "process": {}}
     seconds, gap = 0.0, math.inf
     for _ in range(arguments.steps // arguments.every):
