@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.studies.drawing import COLORS, panels
+from experiments.studies.drawing import COLORS, FLOOR, panels
 from experiments.studies.published import PUBLISHED_GAPS
 from experiments.studies.report import Findings, Report
 from experiments.studies.spread import number, told, whole
@@ -73,7 +73,7 @@ def _figure(found: Findings) -> Figure:
                 number_of_sets, once + each * number_of_sets, color=COLORS[method], label=method
             )
             part = found.rows[(found.rows["case"] == case) & (found.rows["method"] == method)]
-            gap = np.sort(np.maximum(part["gap_per_latent"].to_numpy(float), 1e-6))
+            gap = np.sort(np.maximum(part["gap_per_latent"].to_numpy(float), FLOOR))
             share = np.arange(1, len(gap) + 1) / len(gap)
             right.step(gap, share, color=COLORS[method], where="post", label=method)
         left.set_yscale("log")

@@ -9,6 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+# Smaller gaps per latent are drawn here: they are below the noise of their estimates.
+FLOOR = 1e-5
 # Colours that are told apart without red and green; a method has the same one in every figure.
 COLORS = {
     "PAVI-F": "#2c6fad",
@@ -45,7 +47,7 @@ def line(
     method: str,
     marker: str | None = "o",
 ) -> None:
-    """The median of a method with the range of its runs.
+    """The median of a method with the range of its runs; what is below `FLOOR` is drawn there.
 
     Args:
         axes: Where to draw.
@@ -55,6 +57,7 @@ def line(
         marker: Of the places; none if None.
     """
     color = COLORS[method]
+    table = table[["median", "low", "high"]].clip(lower=FLOOR)
     shown = np.isfinite(table["median"].to_numpy(float))
     place = np.asarray(x, float)[shown]
     axes.plot(

@@ -79,7 +79,10 @@ def _report(columns: Columns, note: str) -> Report:
     return Report(partial(_table, columns=columns), partial(_figure, columns=columns), note)
 
 
-SPREAD = "Medians, with the range over data sets and seeds."
+SPREAD = (
+    "Medians, with the range over data sets and seeds. Gaps below 0.00001 are drawn there: they "
+    "are noise of their estimates."
+)
 ENCODING_SIZE = _report(GAP, SPREAD)
 CARDINALITY = _report(
     SCALING,
