@@ -26,9 +26,9 @@ LEVELS = ("0.05", "0.005")
 CAPTION = """# Seconds to a gap, beside other libraries
 
 Gaussian random effects (50 observations of 2 dimensions a group), the same data for all, one
-process after the other on two CPU cores. `training`: without start, compilation and the measurement
-of gaps. `process`: from the start of the interpreter; a dash where the level was not reached within
-the cap of 120 seconds of training."""
+process after the other on two CPU cores. `training`: without start, compilation and the
+measurement of gaps. `process`: from the start of the interpreter; a dash where the level was not
+reached within the cap of 120 seconds of training."""
 
 
 def main() -> None:
@@ -52,19 +52,23 @@ def main() -> None:
                 ),
             }
             Path(data).unlink()
-    rows: list[Row] = [
-        {"groups": f"{int(groups):,}", "method": method}
-        | {
-            f"{kind} to {level}": f"{line[kind][level]:.2f}" if level in line[kind] else "–"
-            for kind in ("training", "process")
-            for level in LEVELS
-        }
-        | {"last gap": f"{line['gap_per_latent']:.2g}"}
+    rows = [
+        _row(groups, method, line)
         for groups, methods in lines.items()
         for method, line in methods.items()
     ]
     Path("results/peers.md").write_text(markdown(rows, caption=CAPTION))
     report({"groups": lines})
+
+
+def _row(groups: str, method: str, line: dict[str, Any]) -> Row:
+    seconds = {
+        f"{kind} to {level}": f"{line[kind][level]:.2f}" if level in line[kind] else "\N{EN DASH}"
+        for kind in ("training", "process")
+        for level in LEVELS
+    }
+    gap = f"{line['gap_per_latent']:.2g}"
+    return {"groups": f"{int(groups):,}", "method": method, **seconds, "last gap": gap}
 
 
 def _run(command: Sequence[str]) -> str:
