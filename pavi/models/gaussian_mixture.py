@@ -25,7 +25,9 @@ def gaussian_mixture(
     Plates: `group`, `obs`.
 
     The posterior does not change if the components are relabelled in all groups at once, so it
-    has :math:`L!` copies of every mode.
+    has :math:`L!` copies of every mode. Beside these there are poor modes, in which some fits end:
+    start with a point estimate, `pavi.fit(..., warm_up=WarmUp((MAP(until=0.1),)))`
+    (`benchmarks/modes.py` counts).
 
     Args:
         components: The number of components :math:`L`.
