@@ -14,6 +14,7 @@ FLOOR = 1e-5
 # Colours that are told apart without red and green; a method has the same one in every figure.
 COLORS = {
     "PAVI-F": "#2c6fad",
+    "PAVI-F MAF": "#5fb3d9",
     "PAVI-F splines": "#8fb8de",
     "PAVI-E": "#b8402a",
     "PAVI-E (sa)": "#b8402a",
