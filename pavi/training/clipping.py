@@ -61,12 +61,14 @@ class GradientClipping(nn.Module):
         if factor < 1:
             for gradient in gradients:
                 gradient.mul_(factor)
-        square = allowed.square().to(self.recent)
+        allowed = allowed.to(self.recent)
         if torch.isfinite(self.recent):
             if allowed > SILENT * self.recent:
-                self.recent.copy_(self.recent.square().lerp(square, MEMORY).sqrt())
+                # The root of a mean of squares that do not overflow.
+                before, now = (1 - MEMORY) ** 0.5 * self.recent, MEMORY**0.5 * allowed
+                self.recent.copy_(torch.hypot(before, now))
         elif norm > 0:
-            self.recent.copy_(square.sqrt())
+            self.recent.copy_(allowed)
         return norm
 
 
@@ -78,5 +80,5 @@ def gradient_norm(gradients: Sequence[Tensor]) -> Tensor:
     if torch.isfinite(norm):
         return norm
     # Squares of single precision overflow at 1e19, long before the gradients themselves do.
-    wide = [torch.linalg.vector_norm(g, dtype=torch.float64) for g in stored]
-    return torch.linalg.vector_norm(torch.stack(wide)) if wide else norm
+    largest = torch.stack([g.abs().max() for g in stored if g.numel()]).max()
+    return largest * torch.nn.utils.get_total_norm([g / largest for g in stored])

@@ -110,3 +110,14 @@ def test_squares_do_not_overflow():
     norm = GradientClipping(spike=None, max_norm=5.0)([weight])
     assert float(norm) == pytest.approx(5e30)
     assert_close(weight.grad, torch.tensor([3.0, 4.0, 0.0]))
+
+
+def test_what_it_remembers_does_not_overflow():
+    weight = nn.Parameter(torch.zeros(2))
+    clipping = GradientClipping(spike=1.2, max_norm=None)
+    weight.grad = torch.tensor([1e20, 0.0])
+    clipping([weight])
+    assert float(clipping.recent) == pytest.approx(1e20)
+    weight.grad = torch.tensor([1e25, 0.0])
+    clipping([weight])
+    assert float(weight.grad[0]) == pytest.approx(1.2e20)
