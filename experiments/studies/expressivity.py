@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -14,7 +16,9 @@ from experiments.tables import Row
 
 def _table(found: Findings) -> list[Row]:
     gaps = told(found.rows, "gap_per_latent", number)
-    elbos = told(found.rows, "elbo", lambda value: f"{value:.4g}")
+    elbos = told(
+        found.rows, "elbo", lambda value: f"{value:.4g}" if value < math.inf else "\N{EN DASH}"
+    )
     bounds = found.rows.groupby(["case", "method"], sort=False).first().get("bound")
     rows: list[Row] = []
     for case, method in gaps.index:

@@ -8,6 +8,7 @@ from experiments.studies.carry_out import Outcome
 
 # Below so many effective draws an importance-weighted bound says little about the evidence.
 LEAST_SIZE = 100.0
+LINE = 160  # characters of an error
 
 
 def with_gaps(rows: pd.DataFrame) -> pd.DataFrame:
@@ -39,5 +40,8 @@ def with_gaps(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def failures(found: list[Outcome]) -> list[str]:
-    """A line per run that failed."""
-    return [f"{outcome.run.name}: {outcome.error}" for outcome in found if outcome.error]
+    """A line per run that failed, with the start of its error; the whole one is in `runs.csv`."""
+    told = [(outcome.run.name, outcome.error) for outcome in found if outcome.error]
+    return [
+        f"{name}: {error if len(error) <= LINE else error[:LINE] + ' ...'}" for name, error in told
+    ]
