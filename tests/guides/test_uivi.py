@@ -59,7 +59,7 @@ def fitted(model, x, *, steps, spread=0.2):
 @pytest.fixture(scope="module")
 def mixture():
     torch.manual_seed(0)
-    return fitted(bimodal(), 4.0, steps=400)
+    return fitted(bimodal(), 4.0, steps=700)
 
 
 def line():
