@@ -40,17 +40,16 @@ from torch import Tensor, nn
 
 from pavi.core import HierarchicalModel, PlateBatch
 from pavi.core.distributions import unvalidated
-from pavi.core.sites import Latent
 from pavi.encodings.free import FreeEncoder
 from pavi.flows.affine import standard_normal_log_prob
 from pavi.guides.base import Draws, Guide
 from pavi.guides.completeness import all_given, check_cardinalities
 from pavi.guides.highway import HighwayShape
 from pavi.guides.inverted_graph import InvertedGraph
-from pavi.guides.latent_vector import unconstrained_start
 from pavi.guides.noise import gaussian_noise, seeded
 from pavi.guides.prior import prior_references
 from pavi.guides.prior_draw import prior_draw
+from pavi.guides.start import unconstrained_start
 from pavi.nn import SkipBlock
 
 
@@ -139,9 +138,8 @@ class CascadingFlowsGuide(Guide):
                 amortised form lacks observed values.
         """
         self._graph.check(batch)
-        if all_given(given, self.model):
-            assert given is not None
-            return given
+        if (drawn_before := all_given(given, self.model)) is not None:
+            return drawn_before
         generator = seeded(batch)
 
         def fresh(name: str) -> Tensor:
@@ -224,11 +222,10 @@ class CascadingFlowsGuide(Guide):
     def initialise(self, batch: PlateBatch) -> None:
         """See `Guide`."""
         for name, shape in self._shapes.items():
-            site = self.model.sites[name]
-            assert isinstance(site, Latent)
-            if site.init is None:
+            start = unconstrained_start(self.model, name, batch)
+            if start is None:
                 continue
-            value = unconstrained_start(self.model, name, batch).reshape(-1, shape.dim)
+            value = start.reshape(-1, shape.dim)
             center, spread = getattr(self, f"_center_{name}"), getattr(self, f"_spread_{name}")
             flow = shape.flow(value.new_zeros(sum(shape.sizes)))
             bias = flow.unbend((value - center) / spread) / flow.open_part

@@ -1,4 +1,4 @@
-"""What guides that draw all latents at once ask of a batch and of draws that are given."""
+"""What guides ask of cardinalities, batches and draws that are given."""
 
 from __future__ import annotations
 
@@ -15,6 +15,15 @@ def check_cardinalities(model: HierarchicalModel, cardinalities: Mapping[str, in
         ValueError: If a plate has none, or another name has one.
     """
     model.plates.check_names(cardinalities)
+    check_complete(model, cardinalities)
+
+
+def check_complete(model: HierarchicalModel, cardinalities: Mapping[str, int]) -> None:
+    """See that every plate has a cardinality.
+
+    Raises:
+        ValueError: If one has none.
+    """
     if missing := [plate for plate in model.plates if plate not in cardinalities]:
         raise ValueError(
             f"cardinalities lack the plates {missing}; got {dict(cardinalities)}, "
@@ -42,18 +51,17 @@ def check_whole(batch: PlateBatch, cardinalities: Mapping[str, int], *, guide: s
         )
 
 
-def all_given(given: Draws | None, model: HierarchicalModel) -> bool:
-    """Whether all latent sites were drawn before.
+def all_given(given: Draws | None, model: HierarchicalModel) -> Draws | None:
+    """The draws of all latent sites, if they were drawn before.
 
     Raises:
         ValueError: If some were, and some not.
     """
-    lacking = list(model.latents) if given is None else []
-    if given is not None:
-        lacking = [name for name in model.latents if name not in given.values]
-        if lacking and given.values:
-            raise ValueError(
-                "this guide draws all latent sites at once: give all of them or none; given are "
-                f"{list(given.values)}, missing are {lacking}."
-            )
-    return not lacking
+    if given is None or not given.values:
+        return None
+    if lacking := [name for name in model.latents if name not in given.values]:
+        raise ValueError(
+            "this guide draws all latent sites at once: give all of them or none; given are "
+            f"{list(given.values)}, missing are {lacking}."
+        )
+    return given

@@ -39,6 +39,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pavi.flows.affine import soft_bound
+from pavi.flows.triangle import strictly_lower
 
 LOG_DIAGONAL_BOUND = 10.0
 NEWTON_STEPS = 30
@@ -78,8 +79,10 @@ class HighwayShape:
         gate = torch.where(on_model, torch.sigmoid(logit + start), 0.0)
         open_part = torch.where(on_model, torch.sigmoid(-logit - start), 1.0)
         diagonal = gate + open_part * soft_bound(log_diagonal, LOG_DIAGONAL_BOUND).exp()
-        first = self._triangle(lower, -1) * open_part.unsqueeze(-1)
-        second = self._triangle(upper, 1) * open_part.unsqueeze(-1)
+        below, above = (strictly_lower(part, self.width) for part in (lower, upper))
+        assert below is not None
+        assert above is not None  # there is a dimension of the model and an auxiliary
+        first, second = below * open_part.unsqueeze(-1), above.mT * open_part.unsqueeze(-1)
         return Highway(
             gate=gate[..., : self.dim],
             open_part=open_part[..., : self.dim],
@@ -88,16 +91,6 @@ class HighwayShape:
             bias=open_part * bias,
             log_diagonal=diagonal.log().sum(-1),
         )
-
-    def _triangle(self, entries: Tensor, offset: int) -> Tensor:
-        """The matrix with these entries strictly below (-1) or above (1) the diagonal."""
-        if offset < 0:
-            indices = torch.tril_indices(self.width, self.width, -1, device=entries.device)
-        else:
-            indices = torch.triu_indices(self.width, self.width, 1, device=entries.device)
-        matrix = entries.new_zeros(*entries.shape[:-1], self.width, self.width)
-        matrix[..., indices[0], indices[1]] = entries
-        return matrix
 
 
 @final

@@ -24,11 +24,10 @@ from torch.distributions import biject_to
 
 from pavi.core import HierarchicalModel, PlateBatch
 from pavi.core.distributions import is_real
-from pavi.core.initial import start_of
-from pavi.core.sites import Latent
 from pavi.guides.base import Draws
 from pavi.guides.completeness import check_cardinalities
 from pavi.guides.prior import prior_references
+from pavi.guides.start import unconstrained_start
 
 
 @final
@@ -136,30 +135,9 @@ class LatentVector(nn.Module):
         for name, part in zip(
             self._events, self.location.split(self._sizes(), dim=-1), strict=True
         ):
-            site = self._model.sites[name]
-            assert isinstance(site, Latent)
-            if site.init is not None:
-                part.copy_(unconstrained_start(self._model, name, batch).flatten())
+            value = unconstrained_start(self._model, name, batch)
+            if value is not None:
+                part.copy_(value.flatten())
 
     def _sizes(self) -> list[int]:
         return [prod(self._plates[name]) * prod(self._events[name]) for name in self._events]
-
-
-def unconstrained_start(model: HierarchicalModel, name: str, batch: PlateBatch) -> Tensor:
-    """Where a site with an `init` starts, `(*plates, *unconstrained event)`.
-
-    Raises:
-        ValueError: If the `init` does not fit the site or lies outside its support.
-    """
-    site, support = model.sites[name], model.supports[name]
-    assert isinstance(site, Latent)
-    assert site.init is not None
-    value = start_of(name, site.init, plates=site.plates, event=site.event_shape, batch=batch)
-    if is_real(support):
-        return value
-    if not bool(support.check(value).all()):
-        raise ValueError(
-            f"init of site {name!r} lies outside the support of its distribution, {support}."
-        )
-    start: Tensor = biject_to(support).inv(value)
-    return start

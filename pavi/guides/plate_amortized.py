@@ -22,6 +22,7 @@ from pavi.encodings.lengths import build_encoder
 from pavi.flows import AffineFlow, ConditionalFlow, Flow, FlowContext
 from pavi.flows.affine import standard_normal_log_prob
 from pavi.guides.base import Draws, Guide
+from pavi.guides.completeness import check_complete
 from pavi.guides.dependence import Dependence, drawing_order, upstream_sites
 from pavi.guides.frozen import frozen
 from pavi.guides.noise import gaussian_noise, seeded
@@ -376,11 +377,7 @@ def _check(
     flows: Mapping[str, Flow],
     dependence: str,
 ) -> None:
-    if missing := [plate for plate in model.plates if plate not in cardinalities]:
-        raise ValueError(
-            f"cardinalities lack the plates {missing}; got {dict(cardinalities)}, "
-            f"plates are {list(model.plates)}."
-        )
+    check_complete(model, cardinalities)
     if unknown := sorted(set(flows) - set(model.latents)):
         raise ValueError(f"flows name {unknown}; latent sites are {list(model.latents)}.")
     if dependence not in list(Dependence):

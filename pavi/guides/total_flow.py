@@ -80,9 +80,8 @@ class TotalFlowGuide(Guide):
             ValueError: If the batch does not hold all rows, or some sites are given and not all.
         """
         check_whole(batch, self._cardinalities, guide="TotalFlowGuide")
-        if all_given(given, self.model):
-            assert given is not None
-            return given
+        if (drawn_before := all_given(given, self.model)) is not None:
+            return drawn_before
         base = gaussian_noise(
             draws,
             (self.latents.dim,),

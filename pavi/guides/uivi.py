@@ -134,9 +134,8 @@ class UIVIGuide(Guide):
             ValueError: If the batch does not hold all rows, or some sites are given and not all.
         """
         check_whole(batch, self._cardinalities, guide="UIVIGuide")
-        if all_given(given, self.model):
-            assert given is not None
-            return given
+        if (drawn_before := all_given(given, self.model)) is not None:
+            return drawn_before
         generator = seeded(batch)
         shape = (self._noise_dim + self.latents.dim,)
         both = gaussian_noise(
