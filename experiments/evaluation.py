@@ -17,39 +17,14 @@ from pavi.models import gre_posterior
 def evaluate(
     config: ExperimentConfig, experiment: Experiment, posterior: Posterior
 ) -> dict[str, Any]:
-    """The ELBO on all data, the size of the problem and, where asked for or known, more.
-
-    `gap` is the exact log evidence less the ELBO. `importance_bound` is missing for a guide whose
-    density is itself a bound. A guide's `bound` says what its `elbo` is.
-    """
-    elbo = posterior.elbo(draws=config.eval_draws, seed=config.seed)
-    num_latents = experiment.model.num_latents(experiment.data.cardinalities)
-    metrics: dict[str, Any] = {
-        "bound": posterior.guide.bound,
-        "elbo": elbo.mean,
-        "standard_error": elbo.standard_error,
+    """How good the guide is, what it cost, and what else was asked for."""
+    metrics = {
+        **accuracy(config, posterior),
         "seconds": posterior.history["seconds"][-1],
         "steps": config.train.steps,
         "batch": experiment.batch,
         "num_parameters": sum(p.numel() for p in posterior.trained.parameters()),
-        "num_latents": num_latents,
     }
-    if (exact := log_evidence(config, experiment.data)) is not None:
-        gap = exact - elbo.mean
-        metrics |= {"log_evidence": exact, "gap": gap, "gap_per_latent": gap / num_latents}
-    if config.importance_draws and posterior.guide.bound != "SIVI bound":
-        found = importance_bound(
-            posterior.guide,
-            experiment.data,
-            draws=config.importance_draws,
-            blocks=IMPORTANCE_BLOCKS,
-            seed=config.seed,
-        )
-        metrics |= {
-            "importance_bound": found.bound,
-            "importance_error": found.standard_error,
-            "importance_size": found.effective_sample_size,
-        }
     if config.gradient_batches:
         metrics["gradient_variance"] = gradient_variance(
             posterior.trained,
@@ -60,6 +35,40 @@ def evaluate(
             seed=config.seed + 1,
         )
     return metrics
+
+
+def accuracy(config: ExperimentConfig, posterior: Posterior) -> dict[str, Any]:
+    """The ELBO on all data and, where known or asked for, how far it is from the evidence.
+
+    `gap` is the exact log evidence less the ELBO. `importance_bound` is missing for a guide whose
+    density is itself a bound. A guide's `bound` says what its `elbo` is.
+    """
+    data = posterior.data
+    elbo = posterior.elbo(draws=config.eval_draws, seed=config.seed)
+    num_latents = posterior.model.num_latents(data.cardinalities)
+    found: dict[str, Any] = {
+        "bound": posterior.guide.bound,
+        "elbo": elbo.mean,
+        "standard_error": elbo.standard_error,
+        "num_latents": num_latents,
+    }
+    if (exact := log_evidence(config, data)) is not None:
+        gap = exact - elbo.mean
+        found |= {"log_evidence": exact, "gap": gap, "gap_per_latent": gap / num_latents}
+    if config.importance_draws and posterior.guide.bound != "SIVI bound":
+        weighted = importance_bound(
+            posterior.guide,
+            data,
+            draws=config.importance_draws,
+            blocks=IMPORTANCE_BLOCKS,
+            seed=config.seed,
+        )
+        found |= {
+            "importance_bound": weighted.bound,
+            "importance_error": weighted.standard_error,
+            "importance_size": weighted.effective_sample_size,
+        }
+    return found
 
 
 def log_evidence(config: ExperimentConfig, data: PlateData) -> float | None:

@@ -13,6 +13,7 @@ from jaxtyping import Int
 from experiments.gre_gap import gre_gap
 from pavi.data import PlateData
 from pavi.guides import Guide
+from pavi.models.gaussian_random_effects import GREPosterior
 from pavi.training import History
 
 
@@ -30,7 +31,7 @@ class GapCourse(pl.Callback):
     Args:
         guide: The guide that is trained.
         data: All data, of Gaussian random effects.
-        scales: The standard deviations of the model.
+        exact: The posterior of these data.
         history: The clock of the run, which stands still meanwhile.
         points: How many steps to measure at.
         steps: The steps so far.
@@ -40,22 +41,25 @@ class GapCourse(pl.Callback):
 
     guide: Guide
     data: PlateData
-    scales: tuple[float, float, float]
+    exact: GREPosterior
     history: History
     points: int
     steps: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     gaps: list[float] = field(default_factory=list)
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Choose the steps."""
+        self._due = frozenset(course_steps(self.points, trainer.max_steps).tolist())
+
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any
     ) -> None:
         """Measure, if it is time."""
-        assert trainer.max_steps is not None
-        if trainer.global_step not in course_steps(self.points, trainer.max_steps):
+        if trainer.global_step not in self._due:
             return
         elapsed, began = self.history.elapsed(), time.monotonic()
-        gap = gre_gap(self.guide, self.data, scales=self.scales)
+        gap = gre_gap(self.guide, self.data, self.exact)
         self.steps.append(trainer.global_step)
         self.seconds.append(elapsed)
         self.gaps.append(gap)

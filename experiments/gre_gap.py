@@ -13,7 +13,7 @@ one, and the estimate is zero for every draw.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
 
 import torch
 from torch.distributions import Normal
@@ -22,15 +22,15 @@ from pavi import Posterior
 from pavi.data import PlateData
 from pavi.data.module import PlateBatches
 from pavi.guides import Guide
-from pavi.models import gre_posterior
+from pavi.models.gaussian_random_effects import GREPosterior
 
 
 @torch.no_grad()
 def gre_gap(
     guide: Guide,
     data: PlateData,
+    exact: GREPosterior,
     *,
-    scales: Sequence[float] = (0.5, 0.5, 0.1),
     groups: int = 512,
     draws: int = 64,
     seed: int = 0,
@@ -40,19 +40,16 @@ def gre_gap(
     Args:
         guide: A guide of `gaussian_random_effects`. Encodings are those from all data.
         data: All data.
-        scales: The standard deviations of the model.
+        exact: The posterior of these data.
         groups: How many groups to sample; all of them if there are no more, or if the guide draws
             all latents at once.
         draws: The number of joint draws.
         seed: Of the groups and the noise.
     """
-    s_mu, s_g, s_x = scales
-    x = data.values["x"]
-    exact = gre_posterior(x, scales=(s_mu, s_g, s_x))
-    training = guide.training
-    grounded = Posterior(guide, data).guide
-    guide.train(training)
-    size = len(x) if guide.whole else min(groups, len(x))
+    # A copy on the device of the data; a posterior also switches its guide out of training.
+    grounded = Posterior(copy.deepcopy(guide).to(data.like.device), data).guide
+    total = data.cardinalities["group"]
+    size = total if guide.whole else min(groups, total)
     batch = PlateBatches(data, batch={"group": size}, seed=seed)[0]
     drawn = grounded(batch, draws=draws)
     mu, mu_g = drawn.values["mu"].double(), drawn.values["mu_g"].double()

@@ -28,6 +28,7 @@ from experiments.provenance import command_line, provenance
 from experiments.run_folder import RunFolder
 from experiments.run_identity import RunIdentity, stored_run_id
 from pavi import PlateAmortizedGuide, Posterior
+from pavi.models import gre_posterior
 from pavi.training import (
     FitProgress,
     History,
@@ -95,7 +96,7 @@ def prepare(config: ExperimentConfig, *, progress: bool = False) -> Prepared:
         course = GapCourse(
             experiment.module.guide,
             experiment.data,
-            scales=gre_scales(config.problem),
+            gre_posterior(experiment.data.values["x"], scales=gre_scales(config.problem)),
             history=history,
             points=config.course,
         )

@@ -11,14 +11,13 @@ import torch
 
 import pavi
 from experiments.build import build_data, build_model
-from experiments.config import IMPORTANCE_BLOCKS, ExperimentConfig
-from experiments.evaluation import log_evidence
+from experiments.config import ExperimentConfig
+from experiments.evaluation import accuracy
 from experiments.problems.simulated import SIMULATED
 from experiments.provenance import provenance
 from experiments.run_folder import RunFolder
 from experiments.studies.plan import PlannedRun
 from pavi.amortize import GuideFactory
-from pavi.metrics import importance_bound
 
 DATASETS = 32  # per step, as in ADAVI's recipe
 
@@ -77,20 +76,5 @@ def _tried(
     data = build_data(unseen.problem, amortized.model, dtype=torch.float32)
     began = time.perf_counter()
     posterior = amortized.condition(data)
-    found: dict[str, Any] = {"data": seed, "seconds": time.perf_counter() - began}
-    elbo = posterior.elbo(draws=config.eval_draws, seed=config.seed)
-    latents = amortized.model.num_latents(data.cardinalities)
-    found |= {"elbo": elbo.mean, "standard_error": elbo.standard_error, "num_latents": latents}
-    if (exact := log_evidence(unseen, data)) is not None:
-        gap = exact - elbo.mean
-        found |= {"log_evidence": exact, "gap": gap, "gap_per_latent": gap / latents}
-    if config.importance_draws:
-        bound = importance_bound(
-            posterior.guide,
-            data,
-            draws=config.importance_draws,
-            blocks=IMPORTANCE_BLOCKS,
-            seed=config.seed,
-        )
-        found |= {"importance_bound": bound.bound, "importance_error": bound.standard_error}
-    return found
+    seconds = time.perf_counter() - began
+    return {"data": seed, "seconds": seconds, **accuracy(unseen, posterior)}

@@ -6,39 +6,17 @@ import math
 
 import pytest
 import torch
+from laws.exact_gre import SCALES, bounded, random_effects, settle
 
 import pavi
 from pavi.core.distributions import unvalidated
 from pavi.guides import asvi, branch, per_instance
-from pavi.models import gaussian_random_effects, gre_posterior
-
-SCALES = (0.7, 0.5, 0.3)
-
-
-def bounded(x):
-    """What the soft bound of the flow takes to `x`."""
-    return 30 * math.atanh(x / 30)
 
 
 @pytest.fixture
 def problem():
-    model = gaussian_random_effects(dim=2, scales=SCALES)
-    sim = model.simulate({"group": 4, "obs": 3}, seed=0, dtype=torch.float64)
-    data = pavi.PlateData.from_arrays(sim.arrays, model, dtype=torch.float64)
-    exact = gre_posterior(sim.arrays["x"], scales=SCALES)
-    guide = pavi.PlateAmortizedGuide(model, data.cardinalities).double()
-    s_mu, s_g, _ = SCALES
-    with torch.no_grad():
-        for name, scale in (("mu", s_mu), ("mu_g", s_g)):
-            flow = guide.flows[name]
-            flow.location.zero_()
-            flow.scale.fill_(scale)
-            getattr(guide, f"_scale_{name}").fill_(scale)
-        mu, mu_g = guide.encoder._tables["mu"], guide.encoder._tables["mu_g"]
-        mu[0, :2] = exact.mean / s_mu
-        mu[0, 2:4] = bounded(2 * math.log(s_mu / exact.sd))
-        mu_g[:, :2] = exact.group_data / s_g
-        mu_g[:, 2:4] = bounded(2 * math.log(s_g / exact.group_sd))
+    model, data, guide, exact = random_effects(groups=4)
+    settle(guide, exact)
     return model, data, guide, exact
 
 

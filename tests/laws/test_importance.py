@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
+from laws.exact_gre import random_effects, settle
 
-import pavi
 from pavi.metrics import full_elbo, importance_bound
-from pavi.models import gaussian_random_effects, gre_posterior
-
-SCALES = (0.7, 0.5, 0.3)
 
 
 @pytest.fixture
 def problem():
-    """A guide at the exact posterior, as in `test_evidence`."""
-    model = gaussian_random_effects(dim=2, scales=SCALES)
-    sim = model.simulate({"group": 4, "obs": 3}, seed=0, dtype=torch.float64)
-    data = pavi.PlateData.from_arrays(sim.arrays, model, dtype=torch.float64)
-    exact = gre_posterior(sim.arrays["x"], scales=SCALES)
-    guide = pavi.PlateAmortizedGuide(model, data.cardinalities).double()
-    s_mu, s_g, _ = SCALES
-
-    def bounded(x):
-        return 30 * math.atanh(x / 30)
-
-    with torch.no_grad():
-        for name, scale in (("mu", s_mu), ("mu_g", s_g)):
-            guide.flows[name].location.zero_()
-            guide.flows[name].scale.fill_(scale)
-            getattr(guide, f"_scale_{name}").fill_(scale)
-        mu, mu_g = guide.encoder._tables["mu"], guide.encoder._tables["mu_g"]
-        mu[0, :2] = exact.mean / s_mu
-        mu[0, 2:4] = bounded(2 * math.log(s_mu / exact.sd))
-        mu_g[:, :2] = exact.group_data / s_g
-        mu_g[:, 2:4] = bounded(2 * math.log(s_g / exact.group_sd))
+    """A guide at the exact posterior."""
+    _, data, guide, exact = random_effects(groups=4)
+    settle(guide, exact)
     return data, guide, exact.log_evidence
 
 
