@@ -23,6 +23,7 @@ from pavi import (
     VariationalInference,
 )
 from pavi.data import default_batch
+from pavi.data.module import PlateBatches
 from pavi.guides import Guide
 from pavi.models import gaussian_random_effects
 from pavi.training import History
@@ -68,6 +69,9 @@ def build(config: ExperimentConfig) -> Experiment:
     )
     batch = default_batch(data) if train.batch is None else train.batch
     stream = PlateDataModule(data, batch=batch, seed=config.seed)
+    if guide.whole:  # Only a batch shows whether it is one that such a guide can take.
+        with torch.no_grad():
+            guide(PlateBatches(data, batch=batch, seed=config.seed)[0], draws=1)
     return Experiment(model, data, module, stream, dict(batch))
 
 

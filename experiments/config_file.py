@@ -108,6 +108,14 @@ def _merge(config: DictConfig, added: DictConfig, source: str, override: str = "
             OmegaConf.update(config, CLEARED, None)
         return cast(DictConfig, OmegaConf.merge(config, added))
     except OmegaConfBaseException as error:
+        key, _, value = override.partition("=")
+        section = OmegaConf.select(config, key) if key else None
+        if isinstance(section, DictConfig) and _is_section(OmegaConf.get_type(section)):
+            keys = [str(name) for name in section]
+            raise ValueError(
+                f"{source}: {key} is a section, not a value; its keys are {keys}. Set one of "
+                f"them, such as {key}.{keys[0]}={value}."
+            ) from error
         raise _explained(error, source, config) from error
 
 

@@ -80,7 +80,7 @@ def test_a_resolved_config_reads_back_as_itself(path, tmp_path):
             "choices are ['gre', 'nc', 'gm', 'hv', 'ms_hbm', 'chem97', 'insteval']",
         ),
         ("logger=mlflow", "choices are ['csv', 'tensorboard', 'wandb']"),
-        ("train=3", "override 'train=3': .* keys are ['problem', 'guide', 'train'"),
+        ("train=3", "train is a section, not a value; its keys are ['steps', 'draws'"),
         ("train.steps=0", "train.steps must be positive and finite, got 0"),
         ("train.learning_rate=nan", "train.learning_rate must be positive and finite, got nan"),
         ("problem.scales=[1, 1]", "problem.scales must be three numbers, got [1.0, 1.0]"),
@@ -160,3 +160,18 @@ def test_what_a_choice_does_not_use_is_refused(override, message):
 def test_a_course_needs_the_exact_posterior():
     with pytest.raises(ValueError, match=r"course=3 needs the exact posterior, which only"):
         load(ROOT / "configs" / "gre" / "pavi_f.yaml", ["problem={name: hv}", "course=3"])
+
+
+def test_a_section_is_no_value():
+    message = "guide.flow is a section, not a value; its keys are ['name', 'transforms', 'hidden'"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        load(AFFINE, ["guide.flow=maf"])
+
+
+@pytest.mark.parametrize("name", ["uivi", "cascading_flows"])
+def test_a_batch_that_a_guide_cannot_take_is_told_before_the_run(name, tmp_path):
+    out = tmp_path / "run"
+    overrides = [f"guide={{name: {name}}}", "train.batch={obs: 2}", f"out={out}"]
+    with pytest.raises(ValueError, match="batch"):
+        prepare(load(ROOT / "configs" / "gre" / "pavi_f.yaml", overrides))
+    assert not out.exists()
