@@ -27,7 +27,7 @@ from experiments.loggers import LoggerStartError, check_logger, log_figures, ope
 from experiments.provenance import command_line, provenance
 from experiments.run_folder import RunFolder
 from experiments.run_identity import RunIdentity, stored_run_id
-from pavi import PlateAmortizedGuide, Posterior
+from pavi import Posterior
 from pavi.models import gre_posterior
 from pavi.training import (
     FitProgress,
@@ -158,8 +158,7 @@ def _logged_run(prepared: Prepared, *, first: bool) -> dict[str, Any]:
         guide = experiment.module.guide.cpu()
         history = prepared.history.state_dict()
         posterior = Posterior(guide, experiment.data, history=history)
-        if isinstance(guide, PlateAmortizedGuide):
-            posterior.save(folder.posterior)
+        posterior.save(folder.posterior)
         metrics = evaluate(config, experiment, posterior)
         if prepared.course is not None:
             metrics["course"] = prepared.course.state_dict()

@@ -242,7 +242,7 @@ class CascadingFlowsGuide(Guide):
     def config(self) -> Mapping[str, object]:
         """See `Guide`."""
         return {
-            "guide": "cascading_flows",
+            "kind": type(self).__name__,
             "auxiliary": self._auxiliary,
             "gate": self._gate,
             "amortised": self._amortised,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import final
@@ -26,6 +25,7 @@ from pavi.guides.completeness import check_complete
 from pavi.guides.dependence import Dependence, drawing_order, upstream_sites
 from pavi.guides.frozen import frozen
 from pavi.guides.noise import gaussian_noise, seeded
+from pavi.guides.plain import plain
 from pavi.guides.prior import PriorReference, prior_references
 from pavi.guides.start import unconstrained_start
 
@@ -287,14 +287,8 @@ class PlateAmortizedGuide(Guide):
 
     def config(self) -> Mapping[str, object]:
         """See `Guide`."""
-
-        def plain(choice: object) -> object:
-            if not dataclasses.is_dataclass(choice):
-                return choice
-            fields = {f.name: plain(getattr(choice, f.name)) for f in dataclasses.fields(choice)}
-            return {"kind": type(choice).__name__, **fields}
-
         return {
+            "kind": type(self).__name__,
             "encodings": plain(self._encodings),
             "flow": plain(self._flow),
             "flows": {name: plain(flow) for name, flow in self._flows.items()},

@@ -24,6 +24,7 @@ from pavi.guides.completeness import all_given, check_whole
 from pavi.guides.frozen import frozen
 from pavi.guides.latent_vector import LatentVector
 from pavi.guides.noise import gaussian_noise, seeded
+from pavi.guides.plain import plain
 
 
 @final
@@ -131,9 +132,7 @@ class TotalFlowGuide(Guide):
 
     def config(self) -> Mapping[str, object]:
         """See `Guide`."""
-        assert dataclasses.is_dataclass(self._choice)
-        kind = type(self._choice).__name__
-        return {"guide": "total_flow", "flow": {"kind": kind, **dataclasses.asdict(self._choice)}}
+        return {"kind": type(self).__name__, "flow": plain(self._choice)}
 
     def _context(self) -> FlowContext:
         location, scale = self.flow.reference()

@@ -50,6 +50,7 @@ from pavi.guides.frozen import frozen
 from pavi.guides.hamiltonian import HMC
 from pavi.guides.latent_vector import LatentVector
 from pavi.guides.noise import gaussian_noise, seeded
+from pavi.guides.plain import plain
 
 
 @final
@@ -228,11 +229,11 @@ class UIVIGuide(Guide):
     def config(self) -> Mapping[str, object]:
         """See `Guide`."""
         return {
-            "guide": "uivi",
+            "kind": type(self).__name__,
             "noise_dim": self._noise_dim,
             "widths": list(self._widths),
             "spread": self._spread,
-            "hmc": dataclasses.asdict(self._hmc),
+            "hmc": plain(self._hmc),
             "extra": self._extra,
         }
 

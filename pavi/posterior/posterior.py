@@ -281,16 +281,23 @@ class Posterior:
                     f"plates {plate!r} and {clash[0]!r} lie within one another; name one of them."
                 )
             chosen[plate] = array
-        batch_rows = self._closed(chosen)
-        batch = self.data.batch(batch_rows, sites=self.data.covariates, seed=seed)
-        drawn: Draws = self.guide(batch, draws=draws, sites=wanted)
+        drawn: Draws
+        if self.guide.whole:
+            drawn, places = self.guide(self.data.batch(seed=seed), draws=draws), chosen
+        else:
+            batch_rows = self._closed(chosen)
+            batch = self.data.batch(batch_rows, sites=self.data.covariates, seed=seed)
+            drawn = self.guide(batch, draws=draws, sites=wanted)
+            places = {
+                plate: np.searchsorted(batch_rows[plate], numbers)
+                for plate, numbers in chosen.items()
+            }
         values = {}
         for site in wanted:
             value = drawn.values[site]
             for axis, plate in enumerate(self.model.sites[site].plates):
-                if plate in chosen:
-                    order = np.searchsorted(batch_rows[plate], chosen[plate])
-                    value = value.index_select(1 + axis, torch.as_tensor(order))
+                if plate in places:
+                    value = value.index_select(1 + axis, torch.as_tensor(places[plate]))
             values[site] = value
         return values
 

@@ -36,11 +36,17 @@ from pavi.flows import (
     MAFFlow,
     NSFFlow,
 )
-from pavi.guides.base import Guide
-from pavi.guides.plate_amortized import PlateAmortizedGuide
+from pavi.guides import (
+    HMC,
+    CascadingFlowsGuide,
+    Guide,
+    PlateAmortizedGuide,
+    TotalFlowGuide,
+    UIVIGuide,
+)
 from pavi.posterior.signature import difference, signature
 
-FORMAT = 1
+FORMAT = 2
 KEYS = ("format", "model", "guide", "cardinalities", "labels", "dtype", "history")
 CARD, WEIGHTS, LINKS = "posterior.json", "weights.safetensors", "links.safetensors"
 # Of a guide that computes its encodings from data: those of the data it was fitted to.
@@ -63,7 +69,13 @@ CHOICES: dict[str, Callable[..., Any]] = {
         InstanceFlow,
         MAFFlow,
         NSFFlow,
+        HMC,
     )
+}
+# The guides that can be saved.
+GUIDES: dict[str, Callable[..., Guide]] = {
+    guide.__name__: guide
+    for guide in (PlateAmortizedGuide, CascadingFlowsGuide, TotalFlowGuide, UIVIGuide)
 }
 
 
@@ -79,7 +91,7 @@ class Saved:
         history: The course of the ELBO.
     """
 
-    guide: PlateAmortizedGuide
+    guide: Guide
     data: PlateData
     encodings: dict[str, torch.Tensor] | None
     history: dict[str, list[float | int]]
@@ -167,7 +179,8 @@ def read_posterior(path: Path, model: HierarchicalModel, data: PlateData | None)
     try:
         found = difference(card["model"], signature(model))
         saved = None if found else _without_values(card, links, model)
-        options = _options(card["guide"])
+        build = GUIDES[card["guide"]["kind"]]
+        options = {key: _read(value) for key, value in card["guide"].items() if key != "kind"}
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path} cannot be read; its {CARD} is damaged: {error!r}.") from error
     if found or saved is None:
@@ -179,7 +192,12 @@ def read_posterior(path: Path, model: HierarchicalModel, data: PlateData | None)
             f"{path} was fitted to other data: its plates have {card['cardinalities']} rows, "
             f"those of the given data {dict(data.cardinalities)}."
         )
-    guide = PlateAmortizedGuide(model, data.cardinalities, **options).to(data.like.dtype)
+    guide = build(model, data.cardinalities, **options).to(data.like.dtype)
+    if json.loads(json.dumps(guide.config())) != card["guide"]:
+        raise ValueError(
+            f"{path} cannot be read; its {CARD} is damaged: it describes a guide by "
+            f"{card['guide']}, which lacks some of {guide.config()}."
+        )
     try:
         guide.load_state_dict(weights)
     except RuntimeError as error:
@@ -187,24 +205,14 @@ def read_posterior(path: Path, model: HierarchicalModel, data: PlateData | None)
     return Saved(guide, data, encodings, card["history"])
 
 
-def _options(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What the guide was built with."""
-    return {
-        "encodings": _choice(config["encodings"]),
-        "flow": _choice(config["flow"]),
-        "flows": {name: _choice(flow) for name, flow in config["flows"].items()},
-        "dependence": config["dependence"],
-    }
-
-
-def _choice(plain: Mapping[str, Any]) -> Any:
-    def read(value: Any) -> Any:
-        if isinstance(value, list):
-            return tuple(value)
-        return _choice(value) if isinstance(value, dict) else value
-
-    arguments = {key: read(value) for key, value in plain.items() if key != "kind"}
-    return CHOICES[str(plain["kind"])](**arguments)
+def _read(value: Any) -> Any:
+    """What `pavi.guides.plain` made plain."""
+    if isinstance(value, list):
+        return tuple(value)
+    if not isinstance(value, dict):
+        return value
+    entries = {key: _read(entry) for key, entry in value.items() if key != "kind"}
+    return CHOICES[str(value["kind"])](**entries) if "kind" in value else entries
 
 
 def _without_values(

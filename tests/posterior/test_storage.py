@@ -105,8 +105,8 @@ def test_a_save_that_fails_leaves_the_old_posterior(tmp_path, monkeypatch):
     [
         (lambda card: {}, r"cannot be read; its posterior.json is damaged: it lacks \['format', "),
         (lambda card: [card], r"is damaged: it lacks \['format', "),
-        (lambda card: {**card, "format": 99}, r"has format 99; this version reads 1"),
-        (lambda card: {**card, "guide": {}}, r"is damaged: KeyError\('encodings'\)"),
+        (lambda card: {**card, "format": 99}, r"has format 99; this version reads 2"),
+        (lambda card: {**card, "guide": {}}, r"is damaged: KeyError\('kind'\)"),
         (lambda card: {**card, "model": {}}, r"is damaged: KeyError\('plates'\)"),
     ],
 )

@@ -34,3 +34,18 @@ def test_two_steps_move_every_parameter(kind, choices, gradient, dtype):
     assert all(p.dtype == dtype and torch.isfinite(p).all() for p in guide.parameters())
     assert posterior.sample("mu_g", draws=4).shape == (4, 3, 2)
     assert torch.isfinite(torch.tensor(posterior.elbo(draws=4).mean))
+
+
+@pytest.mark.parametrize(("kind", "choices"), GUIDES.values(), ids=GUIDES)
+def test_a_posterior_is_saved_and_gives_chosen_rows(kind, choices, tmp_path):
+    model = gaussian_random_effects()
+    simulation = model.simulate({"group": 3, "obs": 4}, seed=0)
+    data = pavi.PlateData.from_arrays(simulation.arrays, model)
+    guide = kind(model, data.cardinalities, **choices)
+    posterior = pavi.fit(model, data, guide=guide, steps=2, progress=False)
+    posterior.save(tmp_path / "saved")
+    again = pavi.Posterior.load(tmp_path / "saved", model, data=data)
+    everything = posterior.sample("mu_g", draws=5, seed=1)
+    torch.testing.assert_close(again.sample("mu_g", draws=5, seed=1), everything)
+    chosen = posterior.sample("mu_g", draws=5, seed=1, group=[2, 0, 2])
+    torch.testing.assert_close(chosen, everything[:, [2, 0, 2]])
