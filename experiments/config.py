@@ -129,7 +129,7 @@ class TrainConfig:
         gradient: How the entropy is differentiated.
         learning_rate: Of the weights that rows share.
         table_rate: Of the encoding tables; the same if null.
-        network_rate: Of the networks that compute encodings; a third of it if null.
+        network_rate: Of the networks that compute encodings or bend flows; a sixth of it if null.
         schedule: How the learning rates change over the run.
         clip_norm: The largest norm of a gradient; any if null.
         clip_spikes: How many times the recent norm a gradient may have; any if null.

@@ -73,6 +73,10 @@ class ConditionalFlow(nn.Module, ABC):
         """
         return True
 
+    def networks(self) -> list[nn.Parameter]:
+        """Parameters of networks that compute coefficients of the map; their rate is their own."""
+        return []
+
     @abstractmethod
     def reference(self) -> tuple[Tensor, Tensor]:
         """The typical location and scale of the site's prior, `(dim,)` each."""

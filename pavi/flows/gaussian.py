@@ -9,7 +9,9 @@ whatever lies upstream,
 with a strictly lower triangular :math:`T`, so that the covariance is any or, without it, diagonal.
 Zero coefficients are :math:`N(m_0, s_0^2)`, about the marginal prior. Where the coefficients come
 from makes the family: they are free numbers of the row (`GaussianFlow`), or a network computes
-them from its encoding, and from what was drawn upstream (`BranchFlow`, `EncodedFlow`).
+them from its encoding, and from what was drawn upstream (`BranchFlow`, `EncodedFlow`). Computed
+locations have logarithmic tails beyond ten scales of the prior: one that is a multiple of the draw
+above it, which is a multiple of the draw above that, must not run away in a bad step.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from pavi.flows.affine import soft_bound
+from pavi.flows.affine import EVIDENCE_BOUND, soft_bound, soft_log_tails
 from pavi.flows.base import ConditionalFlow, Flow, FlowContext
 from pavi.flows.gaussian_head import GaussianHead, coefficients
 from pavi.flows.triangle import mix, strictly_lower, unmix
@@ -105,7 +107,10 @@ class Gaussian(ConditionalFlow):
         """Location, the logarithm of the width, and the strictly lower triangle, if any."""
         found = context.encoding if self.head is None else self.head(context)
         dim = self._dim
-        location = self.location + self.scale * found[..., :dim]
+        moved = found[..., :dim]
+        if self.head is not None:
+            moved = soft_log_tails(moved, EVIDENCE_BOUND)
+        location = self.location + self.scale * moved
         log_width = self.scale.log() + soft_bound(found[..., dim : 2 * dim], LOG_WIDTH_BOUND)
         triangle = strictly_lower(found[..., 2 * dim :], dim) if self._full else None
         return location, log_width, triangle

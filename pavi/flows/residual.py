@@ -105,7 +105,9 @@ class Residual(ConditionalFlow):
     """A zuko flow on the noise followed by an affine map.
 
     The zuko flow stands on the side of the noise, where its input is standardised and inside the
-    box of a spline at every stage of training. It starts as the identity.
+    box of a spline at every stage of training. It starts as the identity. Its networks read the
+    context through an inverse hyperbolic sine: far from where it was a step ago, an upstream
+    value must not throw what they compute.
 
     Args:
         bend: A lazy zuko flow with context `(encoding, upstream)`.
@@ -139,6 +141,10 @@ class Residual(ConditionalFlow):
         """See `ConditionalFlow`."""
         return self.affine.follows_prior
 
+    def networks(self) -> list[nn.Parameter]:
+        """See `ConditionalFlow`."""
+        return [*self.bend.parameters(), *self.affine.networks()]
+
     def set_reference(self, location: Tensor, scale: Tensor) -> None:
         """See `ConditionalFlow`."""
         self.affine.set_reference(location, scale)
@@ -165,4 +171,5 @@ class Residual(ConditionalFlow):
         parts = [context.encoding, *([context.upstream] if self._sees_upstream else [])]
         if not any(part.shape[-1] for part in parts):
             return None
-        return torch.cat([part.expand(*lead, part.shape[-1]) for part in parts], dim=-1)
+        seen = torch.cat([part.expand(*lead, part.shape[-1]) for part in parts], dim=-1)
+        return seen.asinh()

@@ -106,7 +106,7 @@ class Guide(nn.Module, ABC):
 
     @abstractmethod
     def networks(self) -> list[nn.Parameter]:
-        """Parameters of networks that compute encodings."""
+        """Parameters of networks that compute encodings, or coefficients of flows."""
 
     @property
     def tables_from(self) -> float:

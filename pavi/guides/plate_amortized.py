@@ -278,7 +278,11 @@ class PlateAmortizedGuide(Guide):
 
     def networks(self) -> list[nn.Parameter]:
         """See `Guide`."""
-        return self.encoder.networks()
+        found = [*self.encoder.networks()]
+        for flow in self.flows.values():
+            assert isinstance(flow, ConditionalFlow)
+            found.extend(flow.networks())
+        return found
 
     @property
     def tables_from(self) -> float:

@@ -127,8 +127,8 @@ class TotalFlowGuide(Guide):
         return []
 
     def networks(self) -> list[nn.Parameter]:
-        """See `Guide`; nothing is computed from data."""
-        return []
+        """See `Guide`."""
+        return self.flow.networks()
 
     def config(self) -> Mapping[str, object]:
         """See `Guide`."""

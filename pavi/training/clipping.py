@@ -11,6 +11,8 @@ them to the next steps. A fixed norm cannot tell the two apart; the recent norm 
 
 The recent norm is a root mean square, and gradients below 3% of it leave it as it is, so that
 batches that say little, such as those whose values are missing, do not make spikes of the others.
+Ten of these in a row are no exception: then it was the recent norm that came from a spike, as the
+very first gradient may, and the norm at hand takes its place.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from torch import Tensor, nn
 MEMORY = 0.1
 # A gradient this many times smaller than the recent ones comes from a batch that says nothing.
 SILENT = 0.03
+# After so many of these in a row it is the recent norm that is wrong.
+PATIENCE = 10
 
 
 @final
@@ -37,12 +41,14 @@ class GradientClipping(nn.Module):
     """
 
     recent: Tensor
+    silent: Tensor
 
     def __init__(self, *, spike: float | None, max_norm: float | None) -> None:
         super().__init__()
         self._spike, self._max_norm = spike, max_norm
         # Infinite before the first step, which nothing can be compared with.
         self.register_buffer("recent", torch.tensor(math.inf))
+        self.register_buffer("silent", torch.tensor(0))
 
     @torch.no_grad()
     def forward(self, parameters: Iterable[nn.Parameter]) -> Tensor:
@@ -61,15 +67,21 @@ class GradientClipping(nn.Module):
         if factor < 1:
             for gradient in gradients:
                 gradient.mul_(factor)
-        allowed = allowed.to(self.recent)
-        if torch.isfinite(self.recent):
-            if allowed > SILENT * self.recent:
-                # The root of a mean of squares that do not overflow.
-                before, now = (1 - MEMORY) ** 0.5 * self.recent, MEMORY**0.5 * allowed
-                self.recent.copy_(torch.hypot(before, now))
-        elif norm > 0:
-            self.recent.copy_(allowed)
+        self._remember(allowed.to(self.recent))
         return norm
+
+    def _remember(self, norm: Tensor) -> None:
+        loud = bool(norm > SILENT * self.recent) and bool(torch.isfinite(self.recent))
+        if loud:
+            self.silent.zero_()
+            # The root of a mean of squares that do not overflow.
+            before, now = (1 - MEMORY) ** 0.5 * self.recent, MEMORY**0.5 * norm
+            self.recent.copy_(torch.hypot(before, now))
+            return
+        self.silent.add_(1)
+        if norm > 0 and (torch.isinf(self.recent) or self.silent >= PATIENCE):
+            self.recent.copy_(norm)
+            self.silent.zero_()
 
 
 def gradient_norm(gradients: Sequence[Tensor]) -> Tensor:

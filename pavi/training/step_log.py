@@ -36,13 +36,13 @@ def gradient_norms(guide: Guide) -> dict[str, Tensor]:
         guide: After a backward pass.
 
     Returns:
-        By `tables`, `encoder` and `flows`.
+        By `tables`, `networks` and `flows`.
     """
     tables, networks = guide.tables(), guide.networks()
     apart = {id(parameter) for parameter in (*tables, *networks)}
     parts: dict[str, list[nn.Parameter]] = {
         "tables": tables,
-        "encoder": networks,
+        "networks": networks,
         "flows": [p for p in guide.parameters() if id(p) not in apart],
     }
     found = {}
@@ -56,7 +56,7 @@ def gradient_norms(guide: Guide) -> dict[str, Tensor]:
 class StepLog(pl.Callback):
     """Logs the ELBO per latent, gradients, rows and the time of the steps that Lightning logs.
 
-    `train/elbo_per_latent`, `grad_norm/<tables|encoder|flows>` before clipping and averaged over
+    `train/elbo_per_latent`, `grad_norm/<tables|networks|flows>` before clipping and averaged over
     processes, `plates/<plate>/batch`, and `time/step_ms`, the mean since the last such step.
 
     Args:

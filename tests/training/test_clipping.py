@@ -121,3 +121,23 @@ def test_what_it_remembers_does_not_overflow():
     weight.grad = torch.tensor([1e25, 0.0])
     clipping([weight])
     assert float(weight.grad[0]) == pytest.approx(1.2e20)
+
+
+def test_a_spike_at_the_start_is_forgotten():
+    clipping = GradientClipping(spike=1.2, max_norm=None)
+    clipped(clipping, 1e8)
+    for _ in range(9):
+        clipped(clipping, 2.0)
+    assert float(clipping.recent) == pytest.approx(1e8)
+    clipped(clipping, 2.0)
+    assert float(clipping.recent) == pytest.approx(2.0)
+    assert clipped(clipping, 500.0) == pytest.approx(2.4)
+
+
+def test_few_silent_batches_are_no_new_size():
+    clipping = GradientClipping(spike=1.2, max_norm=None)
+    for _ in range(5):
+        clipped(clipping, 1.0)
+        for _ in range(9):
+            clipped(clipping, 1e-3)
+    assert float(clipping.recent) == pytest.approx(1.0)

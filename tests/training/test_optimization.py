@@ -13,9 +13,9 @@ from pavi.models import gaussian_random_effects
 from pavi.training import Optimization, RowAdam
 
 
-def guide_of(encodings):
+def guide_of(encodings, **choices):
     return pavi.PlateAmortizedGuide(
-        gaussian_random_effects(), {"group": 5, "obs": 3}, encodings=encodings
+        gaussian_random_effects(), {"group": 5, "obs": 3}, encodings=encodings, **choices
     )
 
 
@@ -91,7 +91,7 @@ def test_every_parameter_is_in_exactly_one_group(encodings):
 @pytest.mark.parametrize(
     ("optimization", "expected"),
     [
-        (Optimization(learning_rate=0.06), (0.06, 0.02, 0.06)),
+        (Optimization(learning_rate=0.06), (0.06, 0.01, 0.06)),
         (Optimization(table_rate=0.5, network_rate=0.2), (0.03, 0.2, 0.5)),
     ],
 )
@@ -102,6 +102,15 @@ def test_weights_networks_and_tables_have_rates_of_their_own(optimization, expec
     parts = (list(guide.flows.parameters()), guide.networks(), guide.tables())
     for parameters, rate in zip(parts, expected, strict=True):
         assert [found[id(p)] for p in parameters] == pytest.approx([rate] * len(parameters))
+
+
+def test_what_bends_a_flow_has_the_rate_of_the_networks():
+    guide = guide_of(pavi.FreeEncodings(4), flow=pavi.MAFFlow())
+    groups = Optimization(learning_rate=0.06).optimizer(guide).param_groups
+    rates = {id(p): group["lr"] for group in groups for p in group["params"]}
+    flow = guide.flows["mu"]
+    assert [rates[id(p)] for p in flow.bend.parameters()] == pytest.approx([0.01] * 12)
+    assert [rates[id(p)] for p in flow.affine.parameters()] == [0.06] * 2
 
 
 @pytest.mark.parametrize(

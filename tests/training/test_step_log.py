@@ -27,8 +27,8 @@ from pavi.training.step_log import gradient_norms
 
 PARTS = {
     "free": (FreeEncodings(dim=4), {"tables", "flows"}),
-    "deep set": (DeepSetEncodings(dim=4), {"encoder", "flows"}),
-    "hybrid": (HybridEncodings(DeepSetEncodings(dim=4)), {"tables", "encoder", "flows"}),
+    "deep set": (DeepSetEncodings(dim=4), {"networks", "flows"}),
+    "hybrid": (HybridEncodings(DeepSetEncodings(dim=4)), {"tables", "networks", "flows"}),
 }
 
 
