@@ -46,7 +46,7 @@ def in_chunks(posterior, monkeypatch):
     small = partial(Chunks, budget=1)
     plate = small(posterior.data, draws=DRAWS).plate
     assert len(small(posterior.data, draws=DRAWS)) == posterior.data.cardinalities[plate] > 2
-    monkeypatch.setattr("pavi.posterior.posterior.Chunks", small)
+    monkeypatch.setattr("pavi.posterior.joint_draws.Chunks", small)
 
 
 def test_draws_in_chunks_are_those_of_one(posterior, monkeypatch):
