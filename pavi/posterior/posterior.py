@@ -14,14 +14,21 @@ from pavi.data import PlateData
 from pavi.guides import PlateAmortizedGuide
 from pavi.guides.base import Guide
 from pavi.metrics import ELBOEstimate, full_elbo
+from pavi.posterior import (
+    arviz_export,
+    density,
+    derived,
+    frame,
+    prediction,
+    resampling,
+    zarr_export,
+)
 from pavi.posterior.checks import check_draws, check_levels, check_observed, latent_sites
 from pavi.posterior.encode import encode
 from pavi.posterior.extension import extended_guide
 from pavi.posterior.sampling import sample, sample_rows
 from pavi.posterior.storage import read_posterior, write_posterior
-from pavi.posterior.summary import Summary, summarise
-
-LEVELS = (0.05, 0.5, 0.95)
+from pavi.posterior.summary import LEVELS, Summary, summarise
 
 
 @final
@@ -124,6 +131,15 @@ class Posterior:
             levels=levels,
             progress=progress,
         )
+
+    # Functions of a posterior, each in a file of its own.
+    log_prob = density.log_prob
+    predict = prediction.predict
+    map = derived.derive
+    resample = resampling.resample
+    to_frame = frame.to_frame
+    to_arviz = arviz_export.to_arviz
+    to_zarr = zarr_export.to_zarr
 
     def elbo(self, *, draws: int = 128, seed: int = 0, progress: bool = False) -> ELBOEstimate:
         """The ELBO on all data, with its standard error over draws.

@@ -12,7 +12,7 @@ from pavi.data import PlateData
 from pavi.data.rows import take_rows
 from pavi.guides.base import Guide
 from pavi.posterior.checks import chosen_rows
-from pavi.posterior.joint_draws import JointDraws
+from pavi.posterior.joint_draws import BUDGET, JointDraws
 
 
 @torch.no_grad()
@@ -24,6 +24,7 @@ def sample(
     draws: int,
     seed: int,
     keep: Tensor | None = None,
+    budget: int = BUDGET,
 ) -> dict[str, Tensor]:
     """Draws of all rows, `(draws, *plates, *event)` per site.
 
@@ -34,8 +35,9 @@ def sample(
         draws: The number of draws.
         seed: Of the noise.
         keep: Which of the draws to keep, by number; all of them by default.
+        budget: How many numbers a chunk may hold.
     """
-    joint = JointDraws(guide, data, draws=draws, seed=seed)
+    joint = JointDraws(guide, data, draws=draws, seed=seed, budget=budget)
     parts: dict[str, list[Tensor]] = {site: [] for site in sites}
     for part in joint.parts(sites):
         for site in sites:

@@ -18,6 +18,7 @@ from pavi.guides.base import Guide
 from pavi.posterior.joint_draws import JointDraws
 
 MAX_ROWS = 3
+LEVELS = (0.05, 0.5, 0.95)
 
 
 @final
@@ -89,7 +90,7 @@ def summarise(
     draws: int,
     seed: int,
     levels: tuple[float, ...],
-    progress: bool,
+    progress: bool = False,
 ) -> Summary:
     """See `Posterior.summary`."""
     joint = JointDraws(guide, data, draws=draws, seed=seed)
