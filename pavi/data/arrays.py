@@ -173,7 +173,10 @@ def _cardinalities(
         if plate in sizes and plate not in said:
             say(plate, sizes[plate], "its labels")
     if unknown := [plate for plate in model.plates if plate not in said]:
-        raise ValueError(f"nothing in the data says how many rows the plates {unknown} have.")
+        raise ValueError(
+            f"nothing in the data says how many rows the plates {unknown} have; "
+            "give labels of their rows."
+        )
     if empty := [plate for plate, (size, _) in said.items() if size == 0]:
         raise ValueError(f"plate {empty[0]!r} has no rows.")
     return {plate: said[plate][0] for plate in model.plates}

@@ -65,8 +65,9 @@ class KnownRows:
         """
         if self._all is not None:
             return self._all
-        known = [site for site in sites if self.some(site)]
         rows = {plate: self._fitted(plate, chosen) for plate in self._rows}
+        plates = {site: self._guide.model.sites[site].plates for site in sites}
+        known = [site for site in sites if all(len(rows[plate]) for plate in plates[site])]
         batch = self._data.batch(rows, sites=self._data.covariates, seed=seed)
         return self._guide(batch, draws=self._draws, given=given, sites=known)
 
@@ -81,15 +82,14 @@ class KnownRows:
             chosen: The rows.
             unknown: The values of rows that are not known; None where all are.
         """
-        value = drawn.values[site]
         spec = self._guide.model.sites[site]
+        if not all(len(self._fitted(plate, chosen)) for plate in spec.plates):
+            assert unknown is not None  # Of this part no row is known.
+            return unknown
+        value = drawn.values[site]
         mask = torch.ones((), dtype=torch.bool)
         for axis, plate in enumerate(spec.plates):
-            own = self._own(plate, chosen)
-            fitted = self._fitted(plate, chosen)
-            if not len(fitted):  # Of this part no row is known.
-                assert unknown is not None
-                return unknown
+            own, fitted = self._own(plate, chosen), self._fitted(plate, chosen)
             # An unknown row gets the place of any known one, which the mask then hides.
             places = torch.as_tensor(np.searchsorted(fitted, own).clip(0))
             value = value.index_select(1 + axis, places)
