@@ -94,7 +94,6 @@ class AncestralDraws:
         self._draws, self._seed = draws, seed
         self.chunks = Chunks(data, draws=draws, budget=budget)
 
-    @torch.no_grad()
     def parts(
         self, *, shared: Sequence[str] = (), progress: bool = False
     ) -> Iterator[dict[str, Tensor]]:
@@ -122,6 +121,7 @@ class AncestralDraws:
             values = self._walk(rest, common, drawn, rows, batch, number=number)
             yield {site: values[site] for site in self._sites}
 
+    @torch.no_grad()
     def _walk(
         self,
         names: Sequence[str],

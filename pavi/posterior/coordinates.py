@@ -58,15 +58,15 @@ def check_names(model: HierarchicalModel) -> None:
         ValueError: If two would.
     """
     graph = model.plates
-    names = [*SAMPLE_DIMS, *graph]
-    names += [f"{c}_of_{fine}" for fine in graph for c in graph if c in graph.ancestors(fine)]
-    for name in (*graph, *model.sites):
-        others = [*SAMPLE_DIMS] if name in graph else names
-        if name in others:
-            raise ValueError(
-                f"{name!r} is the name of a {'plate' if name in graph else 'site'} of the model "
-                f"and of a dimension or coordinate of the export, which has {names}; rename it."
-            )
+    taken = [*SAMPLE_DIMS, *graph]
+    taken += [f"{c}_of_{fine}" for fine in graph for c in graph if c in graph.ancestors(fine)]
+    clashes = [("plate", plate) for plate in graph if plate in SAMPLE_DIMS]
+    clashes += [("site", site) for site in model.sites if site in taken]
+    for kind, name in clashes:
+        raise ValueError(
+            f"{name!r} is the name of a {kind} of the model and of a dimension or coordinate of "
+            f"the export, which has {taken}; rename the {kind}."
+        )
 
 
 def _labels(data: PlateData, plate: str) -> np.ndarray:

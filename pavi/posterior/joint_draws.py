@@ -66,7 +66,6 @@ class JointDraws:
         self._draws, self._seed, self._observed = draws, seed, observed
         self.chunks = Chunks(data, draws=draws, budget=sys.maxsize if guide.whole else budget)
 
-    @torch.no_grad()
     def parts(
         self, sites: Sequence[str] | None = None, *, progress: bool = False
     ) -> Iterator[Part]:
@@ -77,7 +76,8 @@ class JointDraws:
             progress: Whether to show a bar.
         """
         chunks = self.chunks
-        fixed = draw_fixed(self._guide, self._data, chunks, draws=self._draws, seed=self._seed)
+        with torch.no_grad():
+            fixed = draw_fixed(self._guide, self._data, chunks, draws=self._draws, seed=self._seed)
         batches = chunks.batches(seed=self._seed, observed=self._observed)
         both = track(
             zip(chunks.rows(), batches, strict=True),
@@ -86,5 +86,6 @@ class JointDraws:
             disable=not progress,
         )
         for rows, batch in both:
-            drawn = self._guide(batch, draws=self._draws, given=fixed, sites=sites)
+            with torch.no_grad():
+                drawn = self._guide(batch, draws=self._draws, given=fixed, sites=sites)
             yield Part(rows, batch, drawn)

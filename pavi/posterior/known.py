@@ -47,6 +47,7 @@ class KnownRows:
         """Whether all rows of a latent site are known."""
         return all((self._rows[p] >= 0).all() for p in self._guide.model.sites[site].plates)
 
+    @torch.no_grad()
     def draw(
         self,
         sites: Sequence[str],

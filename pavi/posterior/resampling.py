@@ -45,7 +45,8 @@ class Resampled:
     Args:
         values: Per site, `(draws, *plates, *event)`.
         khat: The Pareto shape of the weights: to be trusted below 0.7; minus infinity where all
-            weights are equal, as those of an exact guide.
+            weights are equal, as those of an exact guide, infinity where next to one the others
+            are nothing.
         effective_sample_size: How many proposals count, :math:`1 / \sum_s \bar w_s^2`.
         distinct: How many different proposals the draws are.
         proposals: How many were drawn.
@@ -132,14 +133,18 @@ def smoothed(log_weights: Tensor) -> tuple[Tensor, float]:
             f"{bad} of {len(log_weights)} importance weights are not finite: the guide draws "
             "values that the model gives no density."
         )
-    uniform = log_weights - log_weights.logsumexp(0)
+    plain = log_weights - log_weights.logsumexp(0)
     tail = log_weights.topk(_tail(len(log_weights))).values
     if float(tail[0] - tail[-1]) < CONSTANT:
         # Nothing to smooth, and a fit of a constant fails: no weight exceeds the others.
-        return uniform, -math.inf
+        return plain, -math.inf
     # It is written for leave-one-out, where the weights are one over a likelihood: hence the sign.
     psis: Any = BaseArray()
-    found, khat = psis.psislw(-log_weights.numpy())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found, khat = psis.psislw(-log_weights.numpy())
+    if not (np.isfinite(found).all() and np.isfinite(khat)):
+        # Beside the largest weight most of the tail is zero in double precision.
+        return plain, math.inf
     return torch.as_tensor(found), float(khat)
 
 
