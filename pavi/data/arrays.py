@@ -33,12 +33,14 @@ def read_arrays(
     links: Mapping[str, Any],
     missing: str,
     dtype: torch.dtype,
+    observed: bool = True,
+    sizes: Mapping[str, int] | None = None,
 ) -> ArraysRead:
-    """See `PlateData.from_arrays`."""
+    """See `PlateData.from_arrays`; `sizes` are of plates that neither arrays nor links tell."""
     if missing not in ("error", "ignore"):
         raise ValueError(f"missing must be 'error' or 'ignore', got {missing!r}.")
     tensors = {name: _tensor(name, array) for name, array in arrays.items()}
-    _check_names(tensors, model)
+    _check_names(tensors, model, observed=observed)
     indexed = {
         plate: _read_links(plate, model, links)
         for plate in model.plates
@@ -46,7 +48,7 @@ def read_arrays(
     }
     if unknown := sorted(set(links) - set(indexed)):
         raise ValueError(f"links given for {unknown}; indexed plates are {sorted(indexed)}.")
-    cardinalities = _cardinalities(tensors, indexed, model)
+    cardinalities = _cardinalities(tensors, indexed, model, sizes or {})
     for plate, parents in indexed.items():
         for parent, rows in parents.items():
             _check_link(plate, parent, rows, cardinalities)
@@ -70,9 +72,22 @@ def _tensor(name: str, array: Any) -> Tensor:
     return torch.from_numpy(np.array(array, order="C"))
 
 
-def _check_names(tensors: Mapping[str, Tensor], model: HierarchicalModel) -> None:
+def _check_names(
+    tensors: Mapping[str, Tensor], model: HierarchicalModel, *, observed: bool
+) -> None:
     measured = {*model.observed, *model.covariates}
-    if absent := sorted(measured - set(tensors)):
+    if not observed:
+        if given := sorted(set(model.observed) & set(tensors)):
+            raise ValueError(
+                f"values given for the observed sites {given} with observed=False; leave them "
+                "out, or leave observed=True."
+            )
+        if lacking := sorted(set(model.covariates) - set(tensors)):
+            raise ValueError(
+                f"no values for the covariates {lacking}, which a prediction needs; the model "
+                f"has the covariates {sorted(model.covariates)}, got {sorted(tensors)}."
+            )
+    elif absent := sorted(measured - set(tensors)):
         raise ValueError(
             f"no values for {absent}; the model measures {sorted(measured)}, "
             f"got {sorted(tensors)}."
@@ -121,8 +136,12 @@ def _cardinalities(
     tensors: Mapping[str, Tensor],
     links: Mapping[str, Mapping[str, Tensor]],
     model: HierarchicalModel,
+    sizes: Mapping[str, int],
 ) -> dict[str, int]:
-    """The size of every plate, from the first that says it; all others must agree."""
+    """The size of every plate, from the first that says it; all others must agree.
+
+    `sizes` speak only for plates of which nothing else does.
+    """
     said: dict[str, tuple[int, str]] = {}
 
     def say(plate: str, size: int, source: str) -> None:
@@ -150,8 +169,14 @@ def _cardinalities(
         for parent, rows in parents.items():
             if parent not in said and len(rows):
                 say(parent, int(rows.max()) + 1, f"the links of {plate!r}")
+    for plate in model.plates:
+        if plate in sizes and plate not in said:
+            say(plate, sizes[plate], "its labels")
     if unknown := [plate for plate in model.plates if plate not in said]:
-        raise ValueError(f"nothing in the data says how many rows the plates {unknown} have.")
+        raise ValueError(
+            f"nothing in the data says how many rows the plates {unknown} have; "
+            "give labels of their rows."
+        )
     if empty := [plate for plate, (size, _) in said.items() if size == 0]:
         raise ValueError(f"plate {empty[0]!r} has no rows.")
     return {plate: said[plate][0] for plate in model.plates}

@@ -87,7 +87,10 @@ class Chunks:
             parts: Per chunk, `(*lead axes, *plates, ...)`; of a shared site the first one counts.
             lead: The number of axes before those of the plates.
         """
-        plates = self._data.model.sites[site].plates
+        return self.join_on(self._data.model.sites[site].plates, parts, lead=lead)
+
+    def join_on(self, plates: Sequence[str], parts: Sequence[Tensor], *, lead: int = 0) -> Tensor:
+        """Put values on some plates together, as `join` does those of a site."""
         axis = next((axis for axis, plate in enumerate(plates) if plate in self._split), None)
         if axis is None or len(parts) == 1:
             return parts[0]
@@ -99,4 +102,8 @@ class Chunks:
 
     def shared(self, site: str) -> bool:
         """Whether every chunk holds all of a site."""
-        return not self._split & set(self._data.model.sites[site].plates)
+        return self.shared_on(self._data.model.sites[site].plates)
+
+    def shared_on(self, plates: Sequence[str]) -> bool:
+        """Whether every chunk holds all rows of some plates."""
+        return not self._split & set(plates)

@@ -26,14 +26,21 @@ class _Coded:
     first: np.ndarray  # a row of the frame that holds each label
 
 
-def read_frame(
-    frame: pd.DataFrame, model: HierarchicalModel
-) -> tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]], dict[str, Sequence[Any]]]:
-    """See `PlateData.from_frame`.
+@final
+@dataclass(frozen=True)
+class FrameRead:
+    """What `read_frame` found, as `PlateData.from_arrays` takes it, and the plates' rows."""
 
-    Returns:
-        Arrays, links and labels, as `PlateData.from_arrays` takes them.
-    """
+    arrays: dict[str, np.ndarray]
+    links: dict[str, dict[str, np.ndarray]]
+    labels: dict[str, Sequence[Any]]
+    sizes: dict[str, int]
+
+
+def read_frame(
+    frame: pd.DataFrame, model: HierarchicalModel, *, observed: bool = True
+) -> FrameRead:
+    """See `PlateData.from_frame`."""
     check_frame(frame)
     if not len(frame):
         raise ValueError("the frame has no rows.")
@@ -45,11 +52,17 @@ def read_frame(
         for name, plate in model.plates.items()
         if plate.within
     }
-    arrays = {
-        name: _array(frame, name, model, coded) for name in (*model.observed, *model.covariates)
-    }
-    named = [name for name in model.plates if name in frame.columns]
-    return arrays, links, {name: plain_labels(name, coded[name].labels) for name in named}
+    measured = (*(model.observed if observed else ()), *model.covariates)
+    return FrameRead(
+        arrays={name: _array(frame, name, model, coded) for name in measured},
+        links=links,
+        labels={
+            name: plain_labels(name, coded[name].labels)
+            for name in model.plates
+            if name in frame.columns
+        },
+        sizes={name: len(plate.labels) for name, plate in coded.items()},
+    )
 
 
 def _code(

@@ -14,10 +14,12 @@ from torch import Tensor
 
 from pavi.core import HierarchicalModel, PlateBatch
 from pavi.core.batch import Links
-from pavi.data.arrays import read_arrays
+from pavi.data.arrays import ArraysRead, read_arrays
 from pavi.data.children import Children
 from pavi.data.frame import read_frame
 from pavi.data.labels import plain_labels
+from pavi.data.rows import take_rows
+from pavi.data.subset import subset_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +63,7 @@ class PlateData:
         labels: Mapping[str, Sequence[Any] | np.ndarray] | None = None,
         missing: str = "error",
         dtype: torch.dtype = torch.float32,
+        observed: bool = True,
     ) -> PlateData:
         """Data from arrays with plate axes in front.
 
@@ -73,13 +76,34 @@ class PlateData:
             missing: What to do about NaN in observed values: `"error"`, or `"ignore"` to leave
                 them out of the likelihood.
             dtype: The floating-point type of the values.
+            observed: Whether observed sites have values; `False` is for data to predict, of which
+                covariates alone are known. Labels then say how many rows a plate has.
 
         Raises:
             ValueError: If names, shapes, links or values do not fit the model; the message says
                 which, what was expected and what was got.
         """
-        found = read_arrays(arrays, model, links=links or {}, missing=missing, dtype=dtype)
-        for plate, names in (labels or {}).items():
+        labels = labels or {}
+        found = read_arrays(
+            arrays,
+            model,
+            links=links or {},
+            missing=missing,
+            dtype=dtype,
+            observed=observed,
+            sizes={plate: len(names) for plate, names in labels.items()},
+        )
+        return cls._read(found, model, labels, dtype)
+
+    @classmethod
+    def _read(
+        cls,
+        found: ArraysRead,
+        model: HierarchicalModel,
+        labels: Mapping[str, Sequence[Any] | np.ndarray],
+        dtype: torch.dtype,
+    ) -> PlateData:
+        for plate, names in labels.items():
             if plate not in model.plates or len(names) != found.cardinalities[plate]:
                 raise ValueError(
                     f"labels of plate {plate!r}: got {len(names)} names; "
@@ -91,7 +115,7 @@ class PlateData:
             links=found.links,
             values=found.values,
             present=found.present,
-            labels={plate: plain_labels(plate, names) for plate, names in (labels or {}).items()},
+            labels={plate: plain_labels(plate, names) for plate, names in labels.items()},
             like=torch.zeros((), dtype=dtype),
         )
 
@@ -103,6 +127,7 @@ class PlateData:
         *,
         missing: str = "error",
         dtype: torch.dtype = torch.float32,
+        observed: bool = True,
     ) -> PlateData:
         """Data from a long data frame, one row per row of the finest plate.
 
@@ -118,15 +143,24 @@ class PlateData:
             missing: What to do about NaN in observed values: `"error"`, or `"ignore"`. A cell of
                 a dense crossing that no row of the frame fills counts as missing.
             dtype: The floating-point type of the values.
+            observed: Whether to read the columns of observed sites; `False` is for data to
+                predict, which need none.
 
         Raises:
             ValueError: If this is no frame, a column is missing, there twice or not of numbers, a
                 value varies within a group or is missing there, or as `from_arrays`.
         """
-        arrays, links, labels = read_frame(frame, model)
-        return cls.from_arrays(
-            arrays, model, links=links, labels=labels, missing=missing, dtype=dtype
+        read = read_frame(frame, model, observed=observed)
+        found = read_arrays(
+            read.arrays,
+            model,
+            links=read.links,
+            missing=missing,
+            dtype=dtype,
+            observed=observed,
+            sizes=read.sizes,
         )
+        return cls._read(found, model, read.labels, dtype)
 
     def __repr__(self) -> str:
         plates = ", ".join(f"{plate} {size:,}" for plate, size in self.cardinalities.items())
@@ -212,37 +246,7 @@ class PlateData:
             ValueError: If a plate does not exist, a row is out of range, or two of the plates lie
                 within one another.
         """
-        graph = self.model.plates
-        chosen: dict[str, np.ndarray] = {}
-        for plate, numbers in rows.items():
-            if plate not in graph:
-                raise ValueError(f"{plate!r} is not a plate; plates are {list(graph)}.")
-            size, found = self.cardinalities[plate], np.unique(np.asarray(numbers))
-            if not len(found) or found[0] < 0 or found[-1] >= size:
-                raise ValueError(
-                    f"plate {plate!r} has rows 0 to {size - 1}; got {len(found)} row numbers"
-                    + (f" from {found[0]} to {found[-1]}." if len(found) else ".")
-                )
-            related = graph.ancestors(plate) | graph.descendants(plate)
-            if clash := sorted(related & set(rows)):
-                raise ValueError(
-                    f"plates {plate!r} and {clash[0]!r} lie within one another; name one of them."
-                )
-            chosen[plate] = found
-        touched = {below for plate in rows for below in graph.descendants(plate)}
-        for plate in graph:
-            if plate in touched:
-                kept = np.ones(self.cardinalities[plate], dtype=bool)
-                for parent in graph[plate].within:
-                    if parent in chosen:
-                        kept &= np.isin(self.links[plate][parent].numpy(), chosen[parent])
-                chosen[plate] = np.flatnonzero(kept)
-        for plate in reversed(graph):
-            below = [child for child in graph.children(plate) if child in chosen]
-            if below and plate not in rows:
-                reached = [self.links[c][plate].numpy()[chosen[c]] for c in below]
-                chosen[plate] = np.unique(np.concatenate(reached))
-        part = self.batch(chosen)
+        part = self.batch(subset_rows(self, rows))
         return PlateData(
             model=self.model,
             cardinalities={plate: len(ids) for plate, ids in part.rows.items()},
@@ -317,7 +321,4 @@ class PlateData:
         return found
 
     def _slice(self, value: Tensor, site: str, named: Mapping[str, np.ndarray]) -> Tensor:
-        for axis, plate in enumerate(self.model.sites[site].plates):
-            if plate in named:
-                value = value.index_select(axis, torch.as_tensor(named[plate]))
-        return value
+        return take_rows(value, self.model.sites[site].plates, named)

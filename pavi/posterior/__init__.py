@@ -2,6 +2,7 @@
 
 from pavi.posterior.amortized import AmortizedPosterior
 from pavi.posterior.posterior import Posterior
+from pavi.posterior.resampling import Resampled
 from pavi.posterior.summary import Summary
 
-__all__ = ["AmortizedPosterior", "Posterior", "Summary"]
+__all__ = ["AmortizedPosterior", "Posterior", "Resampled", "Summary"]

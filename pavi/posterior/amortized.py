@@ -42,6 +42,11 @@ class AmortizedPosterior:
         """
         if found := difference(signature(self.model), signature(data.model)):
             raise ValueError(f"the data belong to another model than the guide: {found}.")
+        if absent := [site for site in data.model.observed if site not in data.values]:
+            raise ValueError(
+                f"conditioning needs the observed values of {absent}; the data hold "
+                f"{list(data.values)}."
+            )
         one = PlateData(
             model=self.guide.model,
             cardinalities={DATASET: 1, **data.cardinalities},

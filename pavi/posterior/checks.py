@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -73,3 +73,62 @@ def row_numbers(
     if outside := [int(number) for number in array if not 0 <= number < size]:
         raise ValueError(f"plate {plate!r} has rows 0 to {size - 1}, got {outside[0]}.{hint}")
     return array
+
+
+def chosen_rows(
+    data: PlateData, rows: Mapping[str, Sequence[int] | np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Row numbers per plate as arrays.
+
+    Args:
+        data: The data.
+        rows: Per plate, as the user gave them.
+
+    Raises:
+        ValueError: If a plate does not exist, a row is out of range or no row number, or two of
+            the plates lie within one another.
+    """
+    graph = data.model.plates
+    chosen: dict[str, np.ndarray] = {}
+    for plate, numbers in rows.items():
+        if plate not in graph:
+            raise ValueError(f"{plate!r} is not a plate; plates are {list(graph)}.")
+        size, labelled = data.cardinalities[plate], plate in data.labels
+        chosen[plate] = row_numbers(plate, numbers, size=size, labelled=labelled)
+        related = graph.ancestors(plate) | graph.descendants(plate)
+        if clash := sorted(related & set(rows)):
+            raise ValueError(
+                f"plates {plate!r} and {clash[0]!r} lie within one another; name one of them."
+            )
+    return chosen
+
+
+def latent_sites(guide: Guide, data: PlateData, sites: Sequence[str]) -> Sequence[str]:
+    """The latent sites to draw, all of them where none is named.
+
+    Raises:
+        ValueError: If one does not exist, or the data lack a covariate that a prior needs.
+    """
+    latents = guide.model.latents
+    wanted = sites or latents
+    if unknown := [site for site in wanted if site not in latents]:
+        raise ValueError(f"{unknown[0]!r} is not a latent site; these are {list(latents)}.")
+    check_covariates(guide, data, wanted)
+    return wanted
+
+
+def check_observed(data: PlateData, purpose: str) -> None:
+    """The data hold observed values.
+
+    Args:
+        data: The data of a posterior.
+        purpose: What needs them, as the subject of a sentence.
+
+    Raises:
+        ValueError: If they do not.
+    """
+    if absent := [site for site in data.model.observed if site not in data.values]:
+        raise ValueError(
+            f"{purpose} needs the observed values of {absent}; "
+            "load the posterior with Posterior.load(path, model, data=...)."
+        )

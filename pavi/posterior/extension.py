@@ -36,8 +36,13 @@ def extended_guide(
     """See `Posterior.extend`."""
     if found := difference(signature(guide.model), signature(data.model)):
         raise ValueError(f"the data belong to another model than the posterior: {found}.")
+    if absent := [site for site in data.model.observed if site not in data.values]:
+        raise ValueError(
+            f"extending a posterior needs the observed values of {absent}; the data hold "
+            f"{list(data.values)}. Groups that nobody measured are drawn by predict(data=...)."
+        )
     rows = data.rows_in(old)
-    _check_known(rows, data, new)
+    check_known(rows, data, new)
     extended = guide.resized(rows)
     free = extended.encoder
     if isinstance(free, HybridEncoder):
@@ -91,7 +96,17 @@ def _only(rows: Tensor) -> Callable[[Tensor], Tensor]:
     return keep
 
 
-def _check_known(rows: Mapping[str, Tensor], data: PlateData, new: Sequence[str] | None) -> None:
+def check_known(rows: Mapping[str, Tensor], data: PlateData, new: Sequence[str] | None) -> None:
+    """Only plates that are named have rows with unseen labels.
+
+    Args:
+        rows: Per plate, for each row of `data` the fitted row of the same name, or -1.
+        data: The data.
+        new: The plates that may; all of them if None.
+
+    Raises:
+        ValueError: If another plate has such rows, or a name is not that of a plate.
+    """
     if new is None:
         return
     if unknown := sorted(set(new) - set(rows)):

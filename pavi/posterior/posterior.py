@@ -7,24 +7,28 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
-import torch
-from rich.progress import track
 from torch import Tensor
 
 from pavi.core import HierarchicalModel
 from pavi.data import PlateData
-from pavi.data.chunks import Chunks
 from pavi.guides import PlateAmortizedGuide
-from pavi.guides.base import Draws, Guide
+from pavi.guides.base import Guide
 from pavi.metrics import ELBOEstimate, full_elbo
-from pavi.metrics.log_ratio import draw_fixed
-from pavi.posterior.checks import check_covariates, check_draws, check_levels, row_numbers
+from pavi.posterior import (
+    arviz_export,
+    density,
+    derived,
+    frame,
+    prediction,
+    resampling,
+    zarr_export,
+)
+from pavi.posterior.checks import check_draws, check_levels, check_observed, latent_sites
 from pavi.posterior.encode import encode
 from pavi.posterior.extension import extended_guide
+from pavi.posterior.sampling import sample, sample_rows
 from pavi.posterior.storage import read_posterior, write_posterior
-from pavi.posterior.summary import Summary
-
-LEVELS = (0.05, 0.5, 0.95)
+from pavi.posterior.summary import LEVELS, Summary, summarise
 
 
 @final
@@ -60,7 +64,6 @@ class Posterior:
     def __repr__(self) -> str:
         return f"Posterior({', '.join(self.model.latents)}\n  of {self.data!r})"
 
-    @torch.no_grad()
     def sample(
         self,
         *sites: str,
@@ -88,15 +91,14 @@ class Posterior:
         Example:
             `posterior.sample("school_effect", school=[3, 17])`
         """
-        wanted = self._wanted(sites)
+        wanted = latent_sites(self.guide, self.data, sites)
         check_draws(draws)
         if rows:
-            values = self._sample_rows(wanted, rows, draws=draws, seed=seed)
+            values = sample_rows(self.guide, self.data, wanted, rows, draws=draws, seed=seed)
         else:
-            values = self._sample_all(wanted, draws=draws, seed=seed)
+            values = sample(self.guide, self.data, wanted, draws=draws, seed=seed)
         return values[sites[0]] if len(sites) == 1 else values
 
-    @torch.no_grad()
     def summary(
         self,
         *sites: str,
@@ -117,29 +119,27 @@ class Posterior:
         Raises:
             ValueError: As `sample`, or if a level lies outside of [0, 1].
         """
-        wanted = self._wanted(sites)
+        wanted = latent_sites(self.guide, self.data, sites)
         check_draws(draws, least=2)
         check_levels(levels)
-        chunks = Chunks(self.data, draws=draws)
-        found: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {site: [] for site in wanted}
-        for drawn in self._chunks(chunks, wanted, draws=draws, seed=seed, progress=progress):
-            for site in wanted:
-                if site in chunks.fixed and found[site]:
-                    continue
-                value = drawn.values[site]
-                levels_tensor = torch.tensor(levels, dtype=value.dtype, device=value.device)
-                quantiles = torch.quantile(value, levels_tensor, dim=0)
-                found[site].append((value.mean(0).cpu(), value.std(0).cpu(), quantiles.cpu()))
+        return summarise(
+            self.guide,
+            self.data,
+            wanted,
+            draws=draws,
+            seed=seed,
+            levels=levels,
+            progress=progress,
+        )
 
-        def joined(part: int) -> dict[str, Tensor]:
-            # Quantiles have an axis of levels in front.
-            return {
-                site: chunks.join(site, [parts[part] for parts in chunked], lead=int(part == 2))
-                for site, chunked in found.items()
-            }
-
-        plates = {site: self.model.sites[site].plates for site in wanted}
-        return Summary(joined(0), joined(1), joined(2), levels, plates, self.data.labels)
+    # Functions of a posterior, each in a file of its own.
+    log_prob = density.log_prob
+    predict = prediction.predict
+    map = derived.derive
+    resample = resampling.resample
+    to_frame = frame.to_frame
+    to_arviz = arviz_export.to_arviz
+    to_zarr = zarr_export.to_zarr
 
     def elbo(self, *, draws: int = 128, seed: int = 0, progress: bool = False) -> ELBOEstimate:
         """The ELBO on all data, with its standard error over draws.
@@ -148,11 +148,7 @@ class Posterior:
             ValueError: If the posterior was loaded without data, or there are no draws.
         """
         check_draws(draws)
-        if absent := [site for site in self.model.observed if site not in self.data.values]:
-            raise ValueError(
-                f"the ELBO needs the observed values of {absent}; "
-                "load the posterior with Posterior.load(path, model, data=...)."
-            )
+        check_observed(self.data, "the ELBO")
         return full_elbo(self.guide, self.data, draws=draws, seed=seed, progress=progress)
 
     def extend(
@@ -231,85 +227,3 @@ class Posterior:
         """
         saved = read_posterior(Path(path), model, data)
         return cls(saved.guide, saved.data, encodings=saved.encodings, history=saved.history)
-
-    def _wanted(self, sites: Sequence[str]) -> Sequence[str]:
-        """The sites to draw, seen to exist and to have the covariates that their priors need."""
-        wanted = sites or self.model.latents
-        if unknown := [site for site in wanted if site not in self.model.latents]:
-            raise ValueError(
-                f"{unknown[0]!r} is not a latent site; these are {list(self.model.latents)}."
-            )
-        check_covariates(self.guide, self.data, wanted)
-        return wanted
-
-    def _sample_all(self, wanted: Sequence[str], *, draws: int, seed: int) -> dict[str, Tensor]:
-        chunks = Chunks(self.data, draws=draws)
-        parts: dict[str, list[Tensor]] = {site: [] for site in wanted}
-        for drawn in self._chunks(chunks, wanted, draws=draws, seed=seed, progress=False):
-            for site in wanted:
-                if not (site in chunks.fixed and parts[site]):
-                    parts[site].append(drawn.values[site])
-        return {site: chunks.join(site, values, lead=1) for site, values in parts.items()}
-
-    def _chunks(
-        self, chunks: Chunks, wanted: Sequence[str], *, draws: int, seed: int, progress: bool
-    ) -> Any:
-        fixed = draw_fixed(self.guide, self.data, chunks, draws=draws, seed=seed)
-        batches = chunks.batches(seed=seed, observed=False)
-        for batch in track(batches, "posterior", total=len(chunks), disable=not progress):
-            yield self.guide(batch, draws=draws, given=fixed, sites=wanted)
-
-    def _sample_rows(
-        self,
-        wanted: Sequence[str],
-        rows: Mapping[str, Sequence[int] | np.ndarray],
-        *,
-        draws: int,
-        seed: int,
-    ) -> dict[str, Tensor]:
-        graph, sizes = self.model.plates, self.data.cardinalities
-        chosen: dict[str, np.ndarray] = {}
-        for plate, numbers in rows.items():
-            if plate not in graph:
-                raise ValueError(f"{plate!r} is not a plate; plates are {list(graph)}.")
-            array = row_numbers(
-                plate, numbers, size=sizes[plate], labelled=plate in self.data.labels
-            )
-            related = graph.ancestors(plate) | graph.descendants(plate)
-            if clash := sorted(related & set(rows)):
-                raise ValueError(
-                    f"plates {plate!r} and {clash[0]!r} lie within one another; name one of them."
-                )
-            chosen[plate] = array
-        drawn: Draws
-        if self.guide.whole:
-            drawn, places = self.guide(self.data.batch(seed=seed), draws=draws), chosen
-        else:
-            batch_rows = self._closed(chosen)
-            batch = self.data.batch(batch_rows, sites=self.data.covariates, seed=seed)
-            drawn = self.guide(batch, draws=draws, sites=wanted)
-            places = {
-                plate: np.searchsorted(batch_rows[plate], numbers)
-                for plate, numbers in chosen.items()
-            }
-        values = {}
-        for site in wanted:
-            value = drawn.values[site]
-            for axis, plate in enumerate(self.model.sites[site].plates):
-                if plate in places:
-                    value = value.index_select(1 + axis, torch.as_tensor(places[plate]))
-            values[site] = value
-        return values
-
-    def _closed(self, chosen: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The chosen rows, ascending, with those they lie within and nothing below them."""
-        graph = self.model.plates
-        rows = {plate: np.unique(numbers) for plate, numbers in chosen.items()}
-        for plate in chosen:
-            for above in graph.ancestors(plate):
-                reached = np.unique(self.data.parent_rows(plate, above)[rows[plate]])
-                rows[above] = np.union1d(rows[above], reached) if above in rows else reached
-        for plate in graph:
-            if plate not in rows and graph.ancestors(plate) & set(rows):
-                rows[plate] = np.empty(0, dtype=np.int64)
-        return rows

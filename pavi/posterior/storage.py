@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +41,7 @@ from pavi.guides import (
     TotalFlowGuide,
     UIVIGuide,
 )
+from pavi.posterior.folder import whole_folder
 from pavi.posterior.signature import difference, signature
 
 FORMAT = 2
@@ -117,11 +115,7 @@ def write_posterior(
         "dtype": str(data.like.dtype).removeprefix("torch."),
         "history": dict(history),
     }
-    path = path.resolve()
-    # Not a temporary folder of Python's: those are the user's alone, whatever the umask says.
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    fresh.mkdir(parents=True)
-    try:
+    with whole_folder(path) as fresh:
         (fresh / CARD).write_text(json.dumps(card, indent=1))
         save_file(_apart(guide.state_dict()), fresh / WEIGHTS)
         if encodings is not None:
@@ -132,9 +126,6 @@ def write_posterior(
             for parent, rows in parents.items()
         }
         save_file(_apart(links), fresh / LINKS)
-        _put(fresh, path)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -143,21 +134,6 @@ def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for key, value in tensors.items()
     }
-
-
-def _put(fresh: Path, path: Path) -> None:
-    """Move a folder to its place; what was there is removed only after that."""
-    if not path.exists():
-        os.replace(fresh, path)
-        return
-    old = fresh.with_name(f"{fresh.name}.old")
-    os.replace(path, old)
-    try:
-        os.replace(fresh, path)
-    except OSError:
-        os.replace(old, path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def read_posterior(path: Path, model: HierarchicalModel, data: PlateData | None) -> Saved:

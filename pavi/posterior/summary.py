@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, final
 
+import torch
 from rich.console import Console, ConsoleOptions
 from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
+from pavi.data import PlateData
+from pavi.guides.base import Guide
+from pavi.posterior.joint_draws import JointDraws
+
 MAX_ROWS = 3
+LEVELS = (0.05, 0.5, 0.95)
 
 
 @final
@@ -73,3 +79,37 @@ class Summary:
         with console.capture() as capture:
             console.print(self)
         return capture.get()
+
+
+@torch.no_grad()
+def summarise(
+    guide: Guide,
+    data: PlateData,
+    sites: Sequence[str],
+    *,
+    draws: int,
+    seed: int,
+    levels: tuple[float, ...],
+    progress: bool = False,
+) -> Summary:
+    """See `Posterior.summary`."""
+    joint = JointDraws(guide, data, draws=draws, seed=seed)
+    found: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {site: [] for site in sites}
+    for part in joint.parts(sites, progress=progress):
+        for site in sites:
+            if found[site] and joint.chunks.shared(site):
+                continue
+            value = part.draws.values[site]
+            levels_tensor = torch.tensor(levels, dtype=value.dtype, device=value.device)
+            quantiles = torch.quantile(value, levels_tensor, dim=0)
+            found[site].append((value.mean(0).cpu(), value.std(0).cpu(), quantiles.cpu()))
+
+    def joined(part: int) -> dict[str, Tensor]:
+        # Quantiles have an axis of levels in front.
+        return {
+            site: joint.chunks.join(site, [parts[part] for parts in chunked], lead=int(part == 2))
+            for site, chunked in found.items()
+        }
+
+    plates = {site: data.model.sites[site].plates for site in sites}
+    return Summary(joined(0), joined(1), joined(2), levels, plates, data.labels)

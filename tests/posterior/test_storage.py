@@ -16,7 +16,7 @@ from torch.distributions import Normal
 
 import pavi
 from pavi import HierarchicalModel, Latent, Observed, Plate
-from pavi.posterior import storage
+from pavi.posterior import folder
 
 LABELS = {
     "numpy": [np.int64(7), np.int64(3)],
@@ -93,7 +93,7 @@ def test_a_save_that_fails_leaves_the_old_posterior(tmp_path, monkeypatch):
             raise OSError("no space left on device")
         replace(source, target)
 
-    monkeypatch.setattr(storage.os, "replace", full)
+    monkeypatch.setattr(folder.os, "replace", full)
     with pytest.raises(OSError, match="no space"):
         posterior.save(path)
     assert pavi.Posterior.load(path, posterior.model).data.cardinalities == {"g": 2}

@@ -1,0 +1,114 @@
+"""Plates as named dimensions: one label per row, all of them different."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+
+from pavi.core import HierarchicalModel
+from pavi.data import PlateData
+
+SAMPLE_DIMS = ("chain", "draw")
+
+
+def coordinates(data: PlateData, *, draws: int) -> dict[str, np.ndarray]:
+    """The coordinates of one chain of draws and of every plate.
+
+    A plate has the labels of its rows, or their numbers where there are none. Labels of a nested
+    plate that repeat in different parents get those of the rows above in front, as `a/1`.
+    """
+    found = {"chain": np.arange(1), "draw": np.arange(draws)}
+    return found | {plate: _labels(data, plate) for plate in data.model.plates}
+
+
+def parent_coordinates(data: PlateData) -> dict[str, tuple[str, np.ndarray]]:
+    """Which row of each plate above a row lies in, as `school_of_pupil`, along the finer plate."""
+    graph = data.model.plates
+    labels = {plate: _labels(data, plate) for plate in graph}
+    return {
+        f"{coarse}_of_{fine}": (fine, labels[coarse][data.parent_rows(fine, coarse)])
+        for fine in graph
+        for coarse in graph
+        if coarse in graph.ancestors(fine)
+    }
+
+
+def dimensions(model: HierarchicalModel, site: str) -> list[str]:
+    """The names of the axes of one draw of a site: plates, then axes of the value."""
+    spec = model.sites[site]
+    return [*spec.plates, *(f"{site}_dim_{axis}" for axis in range(len(spec.event_shape)))]
+
+
+def event_coordinates(model: HierarchicalModel, sites: Sequence[str]) -> dict[str, np.ndarray]:
+    """The coordinates of the axes of values: numbers from zero."""
+    return {
+        f"{site}_dim_{axis}": np.arange(size)
+        for site in sites
+        for axis, size in enumerate(model.sites[site].event_shape)
+    }
+
+
+def check_names(model: HierarchicalModel) -> None:
+    """No two things of a model would have the same name in a labelled array.
+
+    Raises:
+        ValueError: If two would.
+    """
+    graph = model.plates
+    taken = [*SAMPLE_DIMS, *graph]
+    taken += [f"{c}_of_{fine}" for fine in graph for c in graph if c in graph.ancestors(fine)]
+    clashes = [("plate", plate) for plate in graph if plate in SAMPLE_DIMS]
+    clashes += [("site", site) for site in model.sites if site in taken]
+    for kind, name in clashes:
+        raise ValueError(
+            f"{name!r} is the name of a {kind} of the model and of a dimension or coordinate of "
+            f"the export, which has {taken}; rename the {kind}."
+        )
+
+
+def _labels(data: PlateData, plate: str) -> np.ndarray:
+    if plate not in data.labels:
+        return np.arange(data.cardinalities[plate])
+    own = data.labels[plate]
+    array = _array(own)
+    if len(np.unique(array)) == len(array):
+        return array
+    names = data.names(plate)
+    if names is not None:
+        array = _texts("/".join(_path(name)) for name in names)
+    if names is None or len(np.unique(array)) < len(array):
+        # Nothing above tells these rows apart: their numbers do.
+        array = _texts(f"{_text(label)}#{row}" for row, label in enumerate(own))
+    return array
+
+
+def _array(labels: Sequence[Any]) -> np.ndarray:
+    """Labels of one kind in the type of this kind, others as texts."""
+    kinds = {type(label) for label in labels}
+    if len(kinds) == 1 and kinds <= {bool, int, float}:
+        array = np.array(labels)
+        if array.dtype.kind != "O":  # as integers of any length are
+            return array
+    if kinds <= {datetime, date} and all(getattr(n, "tzinfo", None) is None for n in labels):
+        return np.array(labels, dtype="datetime64[us]")
+    return _texts(_text(label) for label in labels)
+
+
+def _texts(texts: Iterable[str]) -> np.ndarray:
+    """As objects: zarr has no stable form for numpy's own texts of fixed length."""
+    return np.array(list(texts), dtype=object)
+
+
+def _path(name: Any) -> Iterator[str]:
+    """The texts of a name, which is a label and the names of the rows above, outermost first."""
+    own, *above = name
+    for parent in above:
+        yield from _path(parent)
+    yield _text(own)
+
+
+def _text(label: Any) -> str:
+    return "/".join(_text(part) for part in label) if isinstance(label, tuple) else str(label)
