@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--simulations", type=int, default=500)
     parser.add_argument("--draws", type=int, default=199)
     parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--learning-rate", type=float, default=0.03)
     parser.add_argument("--datasets", type=int, default=16, help="data sets a step")
     parser.add_argument("--flow", choices=sorted(FLOWS), default="affine")
     parser.add_argument("--objective", choices=["reverse", "forward"], default="reverse")
@@ -63,18 +64,26 @@ def main() -> None:
     arguments = parser.parse_args()
     model, sizes = MODELS[arguments.model](), SIZES[arguments.model]
     flow = FLOWS[arguments.flow]
+    optimization = pavi.Optimization(learning_rate=arguments.learning_rate)
     start = time.perf_counter()
     infer: pavi.AmortizedPosterior | Callable[[pavi.PlateData], pavi.Posterior]
     if arguments.fits:
 
         def infer(data: pavi.PlateData) -> pavi.Posterior:
-            steps = arguments.steps
-            return pavi.fit(model, data, flow=flow, steps=steps, progress=False)
+            return pavi.fit(
+                model,
+                data,
+                flow=flow,
+                optimization=optimization,
+                steps=arguments.steps,
+                progress=False,
+            )
     else:
         infer = pavi.amortize(
             model,
             sizes,
             flow=flow,
+            optimization=optimization,
             datasets=arguments.datasets,
             steps=arguments.steps,
             seed=arguments.seed,

@@ -87,7 +87,12 @@ class Chunks:
             parts: Per chunk, `(*lead axes, *plates, ...)`; of a shared site the first one counts.
             lead: The number of axes before those of the plates.
         """
-        plates = self._data.model.sites[site].plates
+        return self.join_rows(self._data.model.sites[site].plates, parts, lead=lead)
+
+    def join_rows(
+        self, plates: Sequence[str], parts: Sequence[Tensor], *, lead: int = 0
+    ) -> Tensor:
+        """Put values on some plates together; as `join`."""
         axis = next((axis for axis, plate in enumerate(plates) if plate in self._split), None)
         if axis is None or len(parts) == 1:
             return parts[0]

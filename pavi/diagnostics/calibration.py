@@ -37,8 +37,8 @@ from pavi.core import HierarchicalModel
 from pavi.core.batch import Links
 from pavi.data import PlateData
 from pavi.data.simulated import Cardinality
-from pavi.diagnostics.ranks import Inference, Sampler, random_entries, simulated_ranks
 from pavi.diagnostics.rank_figure import rank_figure
+from pavi.diagnostics.ranks import Inference, Sampler, random_entries, simulated_ranks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -285,7 +285,7 @@ def _check(*, simulations: int, draws: int, bins: int, levels: Sequence[float]) 
         ends = (1 - level) / 2 * (draws + 1)
         if not 0 < level < 1 or abs(ends - round(ends)) > 1e-6:
             raise ValueError(
-                f"the ends of a central interval of level {level} do not fall between the ranks of "
-                f"draws={draws}; choose draws such that (1 - level) / 2 * (draws + 1) is a whole "
-                "number, such as 199 for levels in whole percents that are even."
+                f"the ends of a central interval of level {level} do not fall between the ranks "
+                f"of draws={draws}; choose draws such that (1 - level) / 2 * (draws + 1) is a "
+                "whole number, such as 199 for levels in whole percents that are even."
             )
