@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=0.03)
     parser.add_argument("--datasets", type=int, default=16, help="data sets a step")
     parser.add_argument("--flow", choices=sorted(FLOWS), default="affine")
+    parser.add_argument("--scale-flow", choices=sorted(FLOWS), help="of the group scale alone")
     parser.add_argument("--objective", choices=["reverse", "forward"], default="reverse")
     parser.add_argument("--fits", action="store_true", help="fit every data set alone")
     parser.add_argument("--seed", type=int, default=0)
@@ -64,6 +65,7 @@ def main() -> None:
     arguments = parser.parse_args()
     model, sizes = MODELS[arguments.model](), SIZES[arguments.model]
     flow = FLOWS[arguments.flow]
+    flows = {"tau_group": FLOWS[arguments.scale_flow]} if arguments.scale_flow else None
     optimization = pavi.Optimization(learning_rate=arguments.learning_rate)
     start = time.perf_counter()
     infer: pavi.AmortizedPosterior | Callable[[pavi.PlateData], pavi.Posterior]
@@ -74,6 +76,7 @@ def main() -> None:
                 model,
                 data,
                 flow=flow,
+                flows=flows,
                 optimization=optimization,
                 steps=arguments.steps,
                 progress=False,
@@ -83,6 +86,7 @@ def main() -> None:
             model,
             sizes,
             flow=flow,
+            flows=flows,
             optimization=optimization,
             datasets=arguments.datasets,
             steps=arguments.steps,

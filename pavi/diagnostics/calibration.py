@@ -23,10 +23,10 @@ Reference:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Protocol, final
+from typing import TYPE_CHECKING, Protocol, final, runtime_checkable
 
 import torch
 from rich.console import Console, ConsoleOptions
@@ -48,6 +48,7 @@ LEVELS = (0.5, 0.9)
 LEAST_P, MOST_ERRORS = 0.01, 3.0
 
 
+@runtime_checkable
 class Conditioner(Protocol):
     """What has an amortized posterior's `condition`."""
 
@@ -229,14 +230,14 @@ def calibration(
 
 
 def _inference(infer: Conditioner | Inference) -> Inference:
-    condition: Any = getattr(infer, "condition", infer)
-    if not isinstance(condition, Callable):  # type: ignore[arg-type]
+    if isinstance(infer, Conditioner):
+        return infer.condition
+    if not callable(infer):
         raise ValueError(
             "infer must be an AmortizedPosterior or a function from PlateData to a posterior, "
             f"such as `lambda data: pavi.fit(model, data)`; got {type(infer).__name__}."
         )
-    inference: Inference = condition
-    return inference
+    return infer
 
 
 def _site(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from pavi.data import PlateData
 from pavi.data.simulated import Cardinality
 
 
+@runtime_checkable
 class Sampler(Protocol):
     """What has a posterior's `sample`."""
 
