@@ -126,7 +126,6 @@ def global_weights(
     return GlobalWeights(totals[0], float(variance.mean().sqrt()))
 
 
-@torch.no_grad()
 def row_weights(
     guide: Guide,
     data: PlateData,
@@ -154,17 +153,11 @@ def row_weights(
         Per part `(draws * contexts, *rows)`.
     """
     walk = _Walk(guide, np.random.default_rng([seed, 1, len(path)]))
-    above = Draws()
     shared = [stage for stage in path[:-1] if not chunks.split & set(stage.unit)]
-    for stage in shared:
-        above = walk.draw(stage, data.batch(), above, contexts)
+    above = walk.down(shared, data.batch(), Draws(), contexts)
     for batch in chunks.batches(seed=seed):
-        context = above
-        for stage in path[len(shared) : -1]:
-            context = walk.draw(stage, batch, context, contexts)
-        ratios = walk.ratios(path[-1], batch, context, draws, inner)
-        ratios = ratios.unflatten(0, (draws, contexts))
-        yield (ratios - ratios.logsumexp(0) + math.log(draws)).flatten(0, 1)
+        context = walk.down(path[len(shared) : -1], batch, above, contexts)
+        yield walk.normalised(path[-1], batch, context, draws, inner)
         if not chunks.split & set(path[-1].unit):
             return  # Every part holds all of its rows.
 
@@ -211,6 +204,21 @@ class _Walk:
             given=above if above.values else None,
             sites=[*above.values, *stage.sites],
         )
+
+    @torch.no_grad()
+    def down(self, stages: Sequence[Stage], batch: PlateBatch, above: Draws, draws: int) -> Draws:
+        """The stages above with others drawn below them, one after the other."""
+        for stage in stages:
+            above = self.draw(stage, batch, above, draws)
+        return above
+
+    @torch.no_grad()
+    def normalised(
+        self, stage: Stage, batch: PlateBatch, above: Draws, count: int, inner: int
+    ) -> Tensor:
+        """Log ratios of a stage whose mean weight is one for each draw above."""
+        ratios = self.ratios(stage, batch, above, count, inner).unflatten(0, (count, -1))
+        return (ratios - ratios.logsumexp(0) + math.log(count)).flatten(0, 1)
 
     def latent_part(self, stage: Stage, drawn: Draws, batch: PlateBatch) -> Tensor:
         """Prior over guide, of the latent sites of a stage."""

@@ -23,7 +23,9 @@ def test_pareto_weights_have_their_shape(shape):
     found = pareto_khat(log_weights)
     # From 190 exceedances the error is (1 + k) / sqrt(190), and the prior draws 5% towards 0.5.
     expected = (190 * shape + 5) / 200
-    assert float(found.mean()) == pytest.approx(expected, abs=4 * (1 + shape) / math.sqrt(190 * 200) + 0.02)
+    assert float(found.mean()) == pytest.approx(
+        expected, abs=4 * (1 + shape) / math.sqrt(190 * 200) + 0.02
+    )
     assert float(found.std()) == pytest.approx((1 + shape) / math.sqrt(190), rel=0.4)
 
 
