@@ -19,8 +19,8 @@ from pavi.diagnostics.weights import global_weights, row_weights
 from pavi.guides.base import Guide
 from pavi.metrics import full_elbo, pareto_khat
 
-# Draws of all above that the weights of a row are put together from.
-CONTEXTS = 10
+# Draws of all above a row, each with weights of its own; an odd number, for a median.
+CONTEXTS = 5
 LEAST_DRAWS = 200
 # How many draws of the globals are integrated at a time.
 BLOCK = 250
@@ -47,7 +47,7 @@ def check(
         guide: The guide, with its model.
         data: All data.
         history: The course of the ELBO: lists `steps` and `elbo`.
-        draws: Of the globals, and of each row, for the k-hats: a multiple of ten, 200 or more.
+        draws: Of the globals, and of each row, for the k-hats: a multiple of five, 200 or more.
         inner: For each of these, draws of a level below, to integrate it: even, four or more.
         elbo_draws: For the ELBO.
         seed: Of all draws.
@@ -135,7 +135,7 @@ def _level(
             seed=seed,
         )
         # The k-hats of a part before the next part is read: weights are much larger.
-        parts = [pareto_khat(part) for part in weights]
+        parts = [pareto_khat(part).median(0).values for part in weights]
         khat = chunks.join_rows(stage.unit, parts)
     return LevelTails(plates=plates, sites=stage.sites, khat=khat, draws=draws)
 

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from pavi.diagnostics.advice import advice
 from pavi.diagnostics.course import Course
-from pavi.diagnostics.tails import GlobalTail, Grade, LevelTails
-from pavi.metrics import ELBOEstimate, khat_threshold
+from pavi.diagnostics.tails import HIGH, GlobalTail, Grade, LevelTails
+from pavi.metrics import ELBOEstimate
 
 COLORS = {Grade.GOOD: "green", Grade.FAIR: "yellow", Grade.POOR: "red", Grade.UNKNOWN: "default"}
 MAX_SITES = 3
@@ -123,11 +123,10 @@ class Diagnosis:
         if level.khat is None:
             verdict = "not known: data tie these rows together, given the globals too"
             return Finding(check, "", verdict, level.grade)
-        high = khat_threshold(level.draws)
         count = level.khat.numel()
         above = round(level.share * count)
         median = _number(float(level.khat.median()))
-        value = f"median {median}, {above:,} of {count:,} above {high:.2f}"
+        value = f"median {median}, {above:,} of {count:,} above {HIGH}"
         if level.grade is Grade.GOOD:
             return Finding(check, value, "good: rows follow their data", level.grade)
         worst = ", ".join(f"{self._row(level, r)} ({k:.2f})" for r, k in level.worst(3))
@@ -177,7 +176,7 @@ def _globals(tail: GlobalTail) -> Finding:
     else:
         verdict = {
             Grade.GOOD: "good",
-            Grade.FAIR: "usable; means and sds are a bit off",
+            Grade.FAIR: "usable: the tails are a bit off",
             Grade.POOR: "poor: parts of the posterior are missed",
         }[tail.grade]
     return Finding(check, value, verdict, tail.grade)

@@ -13,8 +13,10 @@ from torch import Tensor
 from pavi.metrics import khat_threshold
 
 FAIR = 0.5
-# The share of rows that may exceed the threshold by the scatter of the estimate.
-FEW = 0.01
+# Of a row: beyond it no affordable number of draws will do.
+HIGH = 0.7
+# The share of rows that may exceed it, be it by the scatter of the estimate.
+FEW = 0.05
 # Noise of log weights, in nats, from which it is the integration that k-hat shows.
 MUCH_NOISE = 0.5
 
@@ -68,8 +70,8 @@ class LevelTails:
     Args:
         plates: The plates of the rows.
         sites: The latent sites of a row.
-        khat: Of every row, `(*plates,)`; None if the rows are tied.
-        draws: The number of draws of a row.
+        khat: Of every row, `(*plates,)`, the median over contexts; None if the rows are tied.
+        draws: The number of draws of a row, in all contexts.
     """
 
     plates: tuple[str, ...]
@@ -79,10 +81,8 @@ class LevelTails:
 
     @property
     def share(self) -> float:
-        """The share of rows whose k-hat exceeds the threshold."""
-        if self.khat is None:
-            return math.nan
-        return float((self.khat >= khat_threshold(self.draws)).double().mean())
+        """The share of rows whose k-hat is 0.7 or more."""
+        return math.nan if self.khat is None else float((self.khat >= HIGH).double().mean())
 
     @property
     def grade(self) -> Grade:
@@ -94,12 +94,11 @@ class LevelTails:
         return Grade.GOOD if self.share == 0 else Grade.FAIR
 
     def worst(self, count: int) -> list[tuple[tuple[int, ...], float]]:
-        """The rows above the threshold with the largest k-hats, and these."""
+        """The rows of the largest k-hats, of those of 0.7 or more, and these."""
         if self.khat is None or self.khat.ndim == 0:
             return []
         values, places = self.khat.flatten().topk(min(count, self.khat.numel()))
         rows = [
             tuple(int(i) for i in torch.unravel_index(place, self.khat.shape)) for place in places
         ]
-        high = khat_threshold(self.draws)
-        return [(r, float(v)) for r, v in zip(rows, values, strict=True) if v >= high]
+        return [(r, float(v)) for r, v in zip(rows, values, strict=True) if v >= HIGH]

@@ -28,11 +28,12 @@ finest up:
 
 **Rows.** For one group, given :math:`\phi`, the target is :math:`p(\theta_g \mid \phi, x_g)`,
 which has the weight :math:`r_g / Z_g(\phi)` by Bayes' rule, with all levels below `g` integrated.
-:math:`Z_g(\phi)` is what the data say of :math:`\phi`, no fault of the group, and must be divided
-out: even for an exact guide `r_g` varies with :math:`\phi`. So for each of a few contexts
-:math:`\phi_c \sim q`, many :math:`\theta_g` are drawn, their weights divided by their mean, and
-those of all contexts put together; they are weights of :math:`q(\phi)\, p(\theta_g \mid \phi,
-x_g)` against :math:`q(\phi)\, q(\theta_g \mid \phi)`.
+:math:`Z_g(\phi)` is what the data say of :math:`\phi`, no fault of the group: even for an exact
+guide `r_g` varies with :math:`\phi`. So for each of a few contexts :math:`\phi_c \sim q`, many
+:math:`\theta_g` are drawn, their weights are divided by their mean, and each context is judged on
+its own. Put together they would be a mixture of scales, one for each context, and k-hat knows no
+scale: rows whose weights differ by a thousandth, in some contexts more than in others, had
+k-hats of two.
 
 Rows that are tied by a crossing have no weight of their own; see `pavi.diagnostics.stages`.
 
@@ -150,7 +151,7 @@ def row_weights(
         seed: Of the noise.
 
     Yields:
-        Per part `(draws * contexts, *rows)`.
+        Per part `(draws, contexts, *rows)`.
     """
     walk = _Walk(guide, np.random.default_rng([seed, 1, len(path)]))
     shared = [stage for stage in path[:-1] if not chunks.split & set(stage.unit)]
@@ -216,9 +217,9 @@ class _Walk:
     def normalised(
         self, stage: Stage, batch: PlateBatch, above: Draws, count: int, inner: int
     ) -> Tensor:
-        """Log ratios of a stage whose mean weight is one for each draw above."""
+        """Log ratios of a stage, `(count, draws above, *rows)`, of mean weight one."""
         ratios = self.ratios(stage, batch, above, count, inner).unflatten(0, (count, -1))
-        return (ratios - ratios.logsumexp(0) + math.log(count)).flatten(0, 1)
+        return ratios - ratios.logsumexp(0) + math.log(count)
 
     def latent_part(self, stage: Stage, drawn: Draws, batch: PlateBatch) -> Tensor:
         """Prior over guide, of the latent sites of a stage."""

@@ -29,8 +29,9 @@ import math
 import torch
 from torch import Tensor
 
-# Log weights that differ by less are equal up to the rounding of single precision.
-CONSTANT = 1e-6
+# Log weights that differ by less are equal up to the rounding of single precision, in which they
+# are sums over thousands of rows; and no use of weights tells them apart.
+CONSTANT = 1e-3
 # The fit is drawn to one half as by ten more exceedances, which steadies it where these are few.
 PRIOR_SHAPE, PRIOR_COUNT = 0.5, 10
 LEAST_DRAWS = 25

@@ -165,7 +165,7 @@ class Posterior:
         of every level given all above it; see `pavi.diagnostics`.
 
         Args:
-            draws: Of the globals, and of each row: a multiple of ten, 200 or more.
+            draws: Of the globals, and of each row: a multiple of five, 200 or more.
             inner: For each of these, draws of a level below, to integrate it: even, four or more.
             seed: Of the draws.
             progress: Whether to show bars.

@@ -65,7 +65,7 @@ def test_at_the_posterior_every_weight_of_a_row_is_one(problem):
     data, guide, _ = problem
     root = stages(guide.model, split=frozenset({"group"}))
     (weights,) = weigh_rows(guide, data, (root, root.children[0]))
-    assert weights.shape == (400, 6)
+    assert weights.shape == (100, 4, 6)
     assert weights.abs().max() < 1e-9
 
 
@@ -106,8 +106,9 @@ def test_a_row_that_is_off_is_the_one_that_is_found(problem):
         guide, data, (root, root.children[0]), contexts=10, draws=400, budget=20_000
     )
     assert len(parts) > 1
-    khat = torch.cat([pareto_khat(part) for part in parts])
-    assert float(khat[3]) == pytest.approx(0.75, abs=0.3)
+    khat = torch.cat([pareto_khat(part) for part in parts], 1).mean(0)
+    # Half the width in two dimensions: k is 3/4, each of ten estimates has an error of 0.23.
+    assert float(khat[3]) == pytest.approx(0.75, abs=0.2)
     assert (khat[[0, 1, 2, 4, 5]] == -math.inf).all()
 
 
@@ -230,8 +231,8 @@ def test_rows_are_normalised_in_every_context(budget):
     root = stages(model, split=frozenset(model.plates))
     for path, rows in zip(list(root.paths())[1:], (3, 5), strict=True):
         weights = torch.cat(weigh_rows(guide, data, path, budget=budget), -1)
-        assert weights.shape == (400, rows)
-        means = weights.unflatten(0, (100, 4)).exp().mean(0)
+        assert weights.shape == (100, 4, rows)
+        means = weights.exp().mean(0)
         torch.testing.assert_close(means, torch.ones_like(means))
 
 
