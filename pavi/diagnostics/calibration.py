@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, Protocol, final, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, final, runtime_checkable
 
 import torch
 from rich.console import Console, ConsoleOptions
@@ -203,7 +203,7 @@ def calibration(
     _check(simulations=simulations, draws=draws, bins=bins, levels=levels)
     ranks = simulated_ranks(
         model,
-        _inference(infer),
+        inference(infer),
         cardinalities,
         numbers=range(simulations),
         draws=draws,
@@ -214,7 +214,7 @@ def calibration(
     )
     return Calibration(
         sites={
-            site: _site(
+            site: site_calibration(
                 found,
                 random_entries(found, seed=seed, number=number),
                 draws=draws,
@@ -229,7 +229,12 @@ def calibration(
     )
 
 
-def _inference(infer: Conditioner | Inference) -> Inference:
+def inference(infer: Any) -> Inference:
+    """The function from data to a posterior that an amortized posterior or a function is.
+
+    Raises:
+        ValueError: If it is neither.
+    """
     if isinstance(infer, Conditioner):
         return infer.condition
     if not callable(infer):
@@ -237,12 +242,22 @@ def _inference(infer: Conditioner | Inference) -> Inference:
             "infer must be an AmortizedPosterior or a function from PlateData to a posterior, "
             f"such as `lambda data: pavi.fit(model, data)`; got {type(infer).__name__}."
         )
-    return infer
+    function: Inference = infer
+    return function
 
 
-def _site(
+def site_calibration(
     ranks: Sequence[Tensor], chosen: Tensor, *, draws: int, bins: int, levels: Sequence[float]
 ) -> SiteCalibration:
+    """What the ranks of a site say.
+
+    Args:
+        ranks: Per simulation, of all entries, from 0 to `draws`.
+        chosen: One of these per simulation, `(simulations,)`.
+        draws: Posterior draws of each simulation.
+        bins: Of the rank histogram.
+        levels: Of the central intervals.
+    """
     simulations = len(ranks)
     counts = torch.bincount(chosen * bins // (draws + 1), minlength=bins)
     expected = simulations / bins
