@@ -43,7 +43,7 @@ def advice(
         lines.append("More inner draws: check(inner=) with four times as many, then judge again.")
     poor = [site for level in levels if level.grade is Grade.POOR for site in level.sites]
     if globals_ is not None and globals_.grade is Grade.POOR and not globals_.noisy:
-        lines += _globals(guide)
+        lines += _globals(globals_.blamed, guide)
     if poor:
         lines += _rows(poor, guide)
     if poor or (globals_ is not None and globals_.grade is Grade.POOR):
@@ -54,8 +54,15 @@ def advice(
     return tuple(lines)
 
 
-def _globals(guide: Mapping[str, Any]) -> list[str]:
+def _globals(sites: Sequence[str], guide: Mapping[str, Any]) -> list[str]:
     lines = ["For the globals: more steps, or flow=pavi.MAFFlow(), which bends and correlates."]
+    if sites:
+        named = ", ".join(f'"{site}": pavi.NSFFlow()' for site in sites)
+        lines = [
+            f"For {', '.join(sites)}: more steps, or splines, which follow long tails, at a "
+            f"smaller rate: flows={{{named}}}, "
+            "optimization=pavi.Optimization(learning_rate=0.01, table_rate=0.03)."
+        ]
     if guide.get("dependence") in ("parents", "none"):
         lines.insert(0, 'dependence="faithful", so that sites follow all that data tie them to.')
     return lines

@@ -11,6 +11,7 @@ from rich.progress import track
 
 from pavi.data import PlateData
 from pavi.data.chunks import Chunks
+from pavi.diagnostics.blame import sites_to_blame
 from pavi.diagnostics.course import course
 from pavi.diagnostics.diagnosis import Diagnosis
 from pavi.diagnostics.stages import Stage, stages, whole_stage
@@ -105,6 +106,10 @@ def _globals(
         khat=float(pareto_khat(log_weights)),
         effective_sample_size=float(1 / weights.square().sum()),
         draws=draws,
+        blamed=sites_to_blame(
+            {site: torch.cat([part.values[site] for part in parts]) for site in root.sites},
+            log_weights,
+        ),
         noise=float(torch.tensor([part.noise for part in parts]).square().mean().sqrt()),
     )
 

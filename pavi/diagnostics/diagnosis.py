@@ -179,6 +179,8 @@ def _globals(tail: GlobalTail) -> Finding:
             Grade.FAIR: "usable: the tails are a bit off",
             Grade.POOR: "poor: parts of the posterior are missed",
         }[tail.grade]
+        if tail.grade is not Grade.GOOD and tail.blamed:
+            verdict += f", in the tails of {_named(tail.blamed)}"
     return Finding(check, value, verdict, tail.grade)
 
 

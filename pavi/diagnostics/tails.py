@@ -41,6 +41,7 @@ class GlobalTail:
         effective_sample_size: Of the weighted draws.
         draws: The number of draws.
         noise: The standard deviation of the log weights that comes from integrating the rows.
+        blamed: The sites whose values at the largest weights are unlike others.
     """
 
     sites: tuple[str, ...]
@@ -48,6 +49,7 @@ class GlobalTail:
     effective_sample_size: float
     draws: int
     noise: float
+    blamed: tuple[str, ...] = ()
 
     @property
     def grade(self) -> Grade:

@@ -70,10 +70,12 @@ class GlobalWeights:
     Args:
         log_weights: `(draws,)`, up to no constant: the mean weight is the evidence.
         noise: The standard deviation of the log weights that comes from the integration.
+        values: Of the sites of the first stage, `(draws, *plates, *event)`.
     """
 
     log_weights: Tensor
     noise: float
+    values: Mapping[str, Tensor]
 
 
 @torch.no_grad()
@@ -124,7 +126,11 @@ def global_weights(
     if len(spine) > 1:
         found, variance = _pair_means(totals[1].unflatten(0, (inner, draws)))
         totals = [totals[0] + found]
-    return GlobalWeights(totals[0], float(variance.mean().sqrt()))
+    return GlobalWeights(
+        log_weights=totals[0],
+        noise=float(variance.mean().sqrt()),
+        values={site: drawn[0].values[site] for site in root.sites},
+    )
 
 
 def row_weights(

@@ -26,7 +26,7 @@ def marginal_wasserstein(draws: Tensor, reference: Tensor) -> Tensor:
 
     Example:
         >>> float(marginal_wasserstein(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 3.0, 2.0])))
-        0.333...
+        0.5
     """
     if draws.shape[1:] != reference.shape[1:]:
         raise ValueError(
@@ -45,7 +45,7 @@ def marginal_wasserstein(draws: Tensor, reference: Tensor) -> Tensor:
         )
     points = torch.cat([one, other], 1).sort(1).values
     below = [
-        torch.searchsorted(x, points[:, :-1].contiguous(), right=True) / x.shape[1]
+        torch.searchsorted(x, points[:, :-1].contiguous(), right=True).double() / x.shape[1]
         for x in (one, other)
     ]
     area = ((below[0] - below[1]).abs() * points.diff(dim=1)).sum(1)

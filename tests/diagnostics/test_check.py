@@ -11,6 +11,7 @@ from laws.exact_gre import SCALES, bounded, random_effects, settle
 
 import pavi
 from pavi.diagnostics import Grade, check
+from pavi.diagnostics.blame import sites_to_blame
 from pavi.diagnostics.course import course
 from pavi.diagnostics.tails import GlobalTail, LevelTails
 from pavi.guides import CascadingFlowsGuide, TotalFlowGuide
@@ -117,6 +118,27 @@ def test_crossed_rows_have_no_verdict_of_their_own():
     assert finding(found, "k-hat by lecturer").grade is Grade.UNKNOWN
     assert "data tie these rows together" in finding(found, "k-hat by lecturer").verdict
     assert finding(found, "course").grade is Grade.UNKNOWN
+
+
+def test_the_site_whose_tail_is_missed_is_named():
+    one, other = torch.randn(2, 2000)
+    for log_weights in (-one, 0.5 * one.square()):
+        assert sites_to_blame({"a": one, "b": other.unsqueeze(-1)}, log_weights) == ("a",)
+    assert sites_to_blame({"a": one, "b": other}, torch.randn(2000)) == ()
+
+
+def test_shrunken_globals_are_named_and_given_splines():
+    posterior, exact = exact_posterior()
+    tables = posterior.trained.encoder._tables
+    with torch.no_grad():
+        # A fifth of the width: k is 0.96, with an error of 0.14.
+        tables["mu"][:, 2:4] = bounded(2 * math.log(SCALES[0] / (0.2 * exact.sd)))
+    found = posterior.check(draws=4000)
+    assert found.globals.grade is Grade.POOR
+    assert not found.globals.noisy
+    assert found.globals.blamed == ("mu",)
+    assert finding(found, "k-hat of the globals").verdict.endswith("in the tails of mu")
+    assert 'flows={"mu": pavi.NSFFlow()}' in found.advice[0]
 
 
 def history(elbo):
