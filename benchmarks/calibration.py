@@ -1,11 +1,17 @@
 """Simulation-based calibration with a guide that was trained over simulated data sets.
 
-python -m benchmarks.calibration gre
-python -m benchmarks.calibration poisson --objective forward
-python -m benchmarks.calibration poisson --fits --simulations 200
+python -m benchmarks.calibration gre --simulations 1000
+python -m benchmarks.calibration poisson --objective forward --learning-rate 0.01 --steps 8000 \
+    --scale-flow nsf
+python -m benchmarks.calibration poisson --fits --simulations 60 --steps 500
 
 `gre` has 3 to 30 groups of five observations each; `poisson` is a linear mixed model of counts
 with one covariate in 5 to 40 groups of ragged sizes. With `--fits` every data set is fitted alone.
+
+Two things decide about `poisson`. The reverse divergence left all globals too narrow: their 90%
+intervals held 68 to 74% (6,000 steps at a rate of 0.01). The forward one does not: what the
+encoder does not see of a data set counts as spread. And where groups are few, the log of their
+scale has a long left tail: with a normal its ranks fail, with a spline they pass.
 """
 
 from __future__ import annotations
