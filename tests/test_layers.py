@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 # What each layer of pavi may import, besides itself: whole layers, or one module of a layer.
 BELOW_GUIDES = {"core", "nn", "flows", "encodings"}
 BELOW_TRAINING = BELOW_GUIDES | {"models", "data", "guides", "objectives", "metrics"}
-EVERYTHING = BELOW_TRAINING | {"training", "posterior", "fit", "amortize"}
+EVERYTHING = BELOW_TRAINING | {"training", "diagnostics", "posterior", "fit", "amortize"}
 LAYERS = {
     "core": set(),
     "nn": set(),
@@ -29,7 +29,8 @@ LAYERS = {
     "objectives": {"core", "guides.base"},
     "metrics": {"core", "data", "guides", "objectives"},
     "training": BELOW_TRAINING,
-    "posterior": BELOW_TRAINING | {"training"},
+    "diagnostics": {"core", "data", "guides", "metrics"},
+    "posterior": BELOW_TRAINING | {"training", "diagnostics"},
     "fit_checks": EVERYTHING - {"fit", "amortize"},
     "fit": EVERYTHING | {"fit_checks"},
     "amortize": EVERYTHING,

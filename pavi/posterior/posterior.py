@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pavi.core import HierarchicalModel
 from pavi.data import PlateData
+from pavi.diagnostics import Diagnosis, check
 from pavi.guides import PlateAmortizedGuide
 from pavi.guides.base import Guide
 from pavi.metrics import ELBOEstimate, full_elbo
@@ -150,6 +151,33 @@ class Posterior:
         check_draws(draws)
         check_observed(self.data, "the ELBO")
         return full_elbo(self.guide, self.data, draws=draws, seed=seed, progress=progress)
+
+    def check(
+        self, *, draws: int = 1000, inner: int = 4, seed: int = 0, progress: bool = False
+    ) -> Diagnosis:
+        """Whether this posterior can be trusted, with verdicts in words; prints as a table.
+
+        The ELBO and the end of its course, the Pareto k-hat of the globals, and that of every row
+        of every level given all above it; see `pavi.diagnostics`.
+
+        Args:
+            draws: Of the globals, and of each row: a multiple of five, 200 or more.
+            inner: For each of these, draws of a level below, to integrate it: even, four or more.
+            seed: Of the draws.
+            progress: Whether to show bars.
+
+        Raises:
+            ValueError: If the posterior was loaded without data, or a number does not fit.
+        """
+        return check(
+            self.guide,
+            self.data,
+            history=self.history,
+            draws=draws,
+            inner=inner,
+            seed=seed,
+            progress=progress,
+        )
 
     def extend(
         self,

@@ -1,0 +1,132 @@
+"""Simulation-based calibration with a guide that was trained over simulated data sets.
+
+python -m benchmarks.calibration gre --simulations 1000
+python -m benchmarks.calibration poisson --objective forward --learning-rate 0.01 --steps 8000 \
+    --scale-flow nsf
+python -m benchmarks.calibration poisson --fits --simulations 60 --steps 500
+
+`gre` has 3 to 30 groups of five observations each; `poisson` is a linear mixed model of counts
+with one covariate in 5 to 40 groups of ragged sizes. With `--fits` every data set is fitted alone.
+
+Two things decide about `poisson`. The reverse divergence left all globals too narrow: their 90%
+intervals held 68 to 74% (6,000 steps at a rate of 0.01). The forward one does not: what the
+encoder does not see of a data set counts as spread. And where groups are few, the log of their
+scale has a long left tail: with a normal its ranks fail, with a spline they pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pavi
+from benchmarks.report import report
+from pavi.data.simulated import Cardinality
+from pavi.diagnostics import calibration
+from pavi.models import gaussian_random_effects, linear_mixed_model
+
+MODELS: dict[str, Callable[[], pavi.HierarchicalModel]] = {
+    "gre": lambda: gaussian_random_effects(dim=2, scales=(0.7, 0.5, 0.5)),
+    # Rates of about one to ten: wide enough to tell, not so wide that float32 overflows.
+    "poisson": lambda: linear_mixed_model(
+        ["group"],
+        covariates=1,
+        likelihood="poisson",
+        intercept=(1.0, 0.5),
+        coefficient=0.5,
+        group_scale=0.5,
+    ),
+}
+SIZES: dict[str, Mapping[str, Cardinality]] = {
+    "gre": {"group": (3, 30), "obs": 5},
+    "poisson": {"group": (5, 40), "obs": (60, 400)},
+}
+FLOWS = {
+    "affine": pavi.AffineFlow(),
+    "affine_full": pavi.AffineFlow(full=True),
+    "maf": pavi.MAFFlow(),
+    "nsf": pavi.NSFFlow(),
+}
+# The simulations of the calibration are seeded apart from those of the training.
+SEED = 10_000
+
+
+def main() -> None:
+    """Train once, condition on every simulation; or fit every simulation."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("model", choices=sorted(MODELS))
+    parser.add_argument("--simulations", type=int, default=500)
+    parser.add_argument("--draws", type=int, default=199)
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--learning-rate", type=float, default=0.03)
+    parser.add_argument("--datasets", type=int, default=16, help="data sets a step")
+    parser.add_argument("--flow", choices=sorted(FLOWS), default="affine")
+    parser.add_argument("--scale-flow", choices=sorted(FLOWS), help="of the group scale alone")
+    parser.add_argument("--objective", choices=["reverse", "forward"], default="reverse")
+    parser.add_argument("--fits", action="store_true", help="fit every data set alone")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--figure", type=Path, help="where to draw the rank histograms")
+    arguments = parser.parse_args()
+    model, sizes = MODELS[arguments.model](), SIZES[arguments.model]
+    flow = FLOWS[arguments.flow]
+    flows = {"tau_group": FLOWS[arguments.scale_flow]} if arguments.scale_flow else None
+    optimization = pavi.Optimization(learning_rate=arguments.learning_rate)
+    start = time.perf_counter()
+    infer: pavi.AmortizedPosterior | Callable[[pavi.PlateData], pavi.Posterior]
+    if arguments.fits:
+
+        def infer(data: pavi.PlateData) -> pavi.Posterior:
+            return pavi.fit(
+                model,
+                data,
+                flow=flow,
+                flows=flows,
+                optimization=optimization,
+                steps=arguments.steps,
+                progress=False,
+            )
+    else:
+        infer = pavi.amortize(
+            model,
+            sizes,
+            flow=flow,
+            flows=flows,
+            optimization=optimization,
+            datasets=arguments.datasets,
+            steps=arguments.steps,
+            seed=arguments.seed,
+            objective=pavi.ForwardKL() if arguments.objective == "forward" else None,
+        )
+    training = time.perf_counter() - start
+    found = calibration(
+        model,
+        infer,
+        sizes,
+        simulations=arguments.simulations,
+        draws=arguments.draws,
+        seed=SEED + arguments.seed,
+    )
+    print(found)
+    if arguments.figure:
+        found.figure().savefig(arguments.figure, dpi=200)
+    report(
+        {
+            "p_value": {name: site.p_value for name, site in found.sites.items()},
+            "coverage": {
+                name: {
+                    str(level): [site.coverage[level], site.standard_error[level]]
+                    for level in found.levels
+                }
+                for name, site in found.sites.items()
+            },
+            "train_seconds": training,
+            "calibration_seconds": time.perf_counter() - start - training,
+            "simulations": arguments.simulations,
+        }
+    )
+
+
+if __name__ == "__main__":
+    main()
