@@ -38,7 +38,9 @@ class Replicates:
 
 @torch.no_grad()
 def replicates(posterior: Posterior, *, draws: int, seed: int) -> Iterator[Replicates]:
-    r"""Draws of :math:`p(x^{\mathrm{rep}} \mid x) = \int p(x^{\mathrm{rep}} \mid \theta) q(\theta)`.
+    r"""Data sets from the posterior predictive distribution.
+
+    .. math:: p(x^{rep} \mid x) \approx \int p(x^{rep} \mid \theta) \, q(\theta) \, d\theta
 
     Part by part, so that all rows at all draws need not fit into memory; a site that parts share
     comes with the first one.
