@@ -33,6 +33,8 @@ LAYERS = {
     "fit_checks": EVERYTHING - {"fit", "amortize"},
     "fit": EVERYTHING | {"fit_checks"},
     "amortize": EVERYTHING,
+    "cli": EVERYTHING,
+    "__main__": {"cli"},
     "__init__": EVERYTHING,
 }
 
@@ -41,8 +43,8 @@ LAYERS = {
 DEPENDENCIES = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
 RUNTIME = {re.match(r"[\w-]+", line)[0].replace("-", "_") for line in DEPENDENCIES}
 ALWAYS = RUNTIME | sys.stdlib_module_names
-OPTIONAL = {"matplotlib"}
-TYPES_ONLY = OPTIONAL | {"pandas"}
+OPTIONAL = {"matplotlib", "pandas"}
+TYPES_ONLY = OPTIONAL
 
 # Who knows Lightning, always as `import pytorch_lightning as pl`; nobody imports `lightning`.
 LIGHTNING = re.compile(r"pavi/(data/(simulated_)?module|fit|training/.*)\.py")
