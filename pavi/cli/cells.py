@@ -1,106 +1,101 @@
-"""The cells of a table, each of which a message can point to."""
+"""The cells of a table, and the first of them that a model cannot take."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+import torch
 
 from pavi.cli.columns import Column
-from pavi.core import HierarchicalModel
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
 
 
-class Source(Protocol):
-    """Where a table comes from."""
+@final
+@dataclass(frozen=True)
+class Fault:
+    """A cell that is at fault.
 
-    @property
-    def path(self) -> Path:
-        """The file."""
+    Args:
+        row: Counted from 0, below the header.
+        column: The column.
+        told: What was expected, what was got, what to do.
+        more: How many more cells of the column are at fault in the same way.
+    """
 
-    @property
-    def decimal(self) -> str:
-        """The decimal mark."""
-
-    @property
-    def missing(self) -> str:
-        """What to do about empty cells of observed sites."""
-
-    def line(self, row: int) -> int | None:
-        """The line where a row begins."""
+    row: int
+    column: str
+    told: str
+    more: int
 
 
-def check_cells(
-    frame: pd.DataFrame, model: HierarchicalModel, columns: Sequence[Column], *, source: Source
-) -> None:
-    """Labels are there, values are numbers that the model can take.
+def first_fault(
+    frame: pd.DataFrame, columns: Sequence[Column], *, decimal: str, missing: str
+) -> Fault | None:
+    """The first column with a label that is absent or a value that is no number, if any.
 
     Args:
         frame: The table.
-        model: The template.
         columns: Those that the model asks for; of the others nothing is checked.
-        source: Where the table comes from.
-
-    Raises:
-        ValueError: At the first cell that is at fault, with its row, line and column.
+        decimal: The decimal mark.
+        missing: Whether empty cells of observed sites are an `"error"`.
     """
-    for column in columns:
-        if column.name not in frame.columns:
-            continue
-        cells = frame[column.name]
-        empty = cells.isna().to_numpy()
-        if column.kind == "labels":
-            _refuse(empty, column, cells, source, f"expected which {column.site}, got nothing")
-            continue
-        numbers = _numbers(cells, column, source)
-        if column.kind == "covariate":
-            told = "expected a number, got nothing; fill it in or delete the line"
-            _refuse(empty, column, cells, source, told)
-        elif source.missing == "error":
-            told = (
-                "expected a number, got nothing; fill it in, delete the line, or give "
-                "--missing ignore to leave empty cells out of the likelihood"
-            )
-            _refuse(empty, column, cells, source, told)
-        _refuse(np.isinf(numbers), column, cells, source, "expected a finite number")
+    faults = (
+        fault
+        for column in columns
+        if column.name in frame.columns
+        for fault in _faults(frame[column.name], column, decimal=decimal, missing=missing)
+    )
+    return next(faults, None)
 
 
-def _numbers(cells: Any, column: Column, source: Source) -> np.ndarray:
-    """A column as numbers, its empty cells as NaN."""
+def _faults(cells: Any, column: Column, *, decimal: str, missing: str) -> Iterator[Fault]:
+    empty = cells.isna().to_numpy()
+    if column.kind == "labels":
+        yield from _at(empty, column, f"expected which {column.site}, got nothing.")
+        return
     import pandas as pd
 
     numbers = pd.to_numeric(cells, errors="coerce")
     words = (numbers.isna() & cells.notna()).to_numpy()
-    told = "expected a number"
     if words.any():
-        text = str(cells.iloc[int(words.argmax())])
-        other = "," if source.decimal == "." else "."
-        if text.count(other) == 1 and text.replace(other, "").lstrip("+-").isdigit():
-            told += f"; give --decimal {other!r} if that is the decimal mark"
-        elif not any(character.isalnum() for character in text):
-            told += "; leave a cell empty where its value is missing"
-        else:
-            told += "; categories are labels of a plate or columns of 0 and 1"
-    _refuse(words, column, cells, source, told)
-    return np.asarray(numbers.to_numpy(dtype=np.float64, na_value=np.nan))
+        got = str(cells.iloc[int(words.argmax())])
+        hint = _hint(got, decimal=decimal)
+        yield from _at(words, column, f"expected a number, got {got!r}; {hint}.")
+    if column.kind == "covariate":
+        hint = "fill it in, or delete the line"
+        yield from _at(empty, column, f"expected a number, got nothing; {hint}.")
+    elif missing == "error":
+        hint = (
+            "fill it in, delete the line, or give --missing ignore to leave empty cells out of "
+            "the likelihood"
+        )
+        yield from _at(empty, column, f"expected a number, got nothing; {hint}.")
+    values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    yield from _at(np.isinf(values), column, "expected a finite number, got an infinite one.")
+    if column.support is not None:
+        inside = column.support.check(torch.tensor(values)).numpy()
+        outside = ~inside & ~np.isnan(values)
+        got = f"{values[int(outside.argmax())]:g}"
+        told = f"its distribution has the support {column.support}, got {got}."
+        yield from _at(outside, column, told)
 
 
-def _refuse(wrong: np.ndarray, column: Column, cells: Any, source: Source, told: str) -> None:
-    """Raise at the first cell that is wrong."""
-    if not wrong.any():
-        return
-    row, count = int(wrong.argmax()), int(wrong.sum())
-    line = source.line(row)
-    where = f"row {row + 1}" + (f" (line {line})" if line is not None else "")
-    expected, semicolon, hint = told.partition("; ")
-    if not expected.endswith("nothing"):
-        expected += f", got {cells.iloc[row]!r}"
-    more = f" {count - 1:,} more such cells are in this column." if count > 1 else ""
-    raise ValueError(
-        f"{source.path}, {where}, column {column.name!r}: {expected}{semicolon}{hint}.{more}"
-    )
+def _at(wrong: np.ndarray, column: Column, told: str) -> Iterator[Fault]:
+    """The first cell that is wrong, if one is."""
+    if wrong.any():
+        yield Fault(int(wrong.argmax()), column.name, told, int(wrong.sum()) - 1)
+
+
+def _hint(got: str, *, decimal: str) -> str:
+    """What to do about a text in place of a number."""
+    other = "," if decimal == "." else "."
+    if got.count(other) == 1 and got.replace(other, "").lstrip("+-").isdigit():
+        return f"give --decimal {other!r} if that is the decimal mark"
+    if not any(character.isalnum() for character in got):
+        return "leave a cell empty where its value is missing"
+    return "categories are labels of a plate or columns of 0 and 1"

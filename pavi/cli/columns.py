@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from math import prod
 from typing import final
 
+from torch.distributions import constraints
+
 from pavi.core import HierarchicalModel
+from pavi.data.arrays import fixed_support
 from pavi.data.frame import needs_labels
 
 
@@ -21,6 +24,7 @@ class Column:
         kind: `"labels"`, `"observed"` or `"covariate"`.
         holds: In words.
         required: Whether it must be there.
+        support: Where its numbers must lie, where that is known beforehand.
     """
 
     name: str
@@ -28,6 +32,7 @@ class Column:
     kind: str
     holds: str
     required: bool = True
+    support: constraints.Constraint | None = None
 
 
 def expected_columns(model: HierarchicalModel) -> list[Column]:
@@ -41,14 +46,16 @@ def expected_columns(model: HierarchicalModel) -> list[Column]:
         required = needs_labels(model, plate)
         holds = f"which {plate} a line belongs to"
         if not required:
-            holds += "; without it every line is one"
+            holds += f"; without it every line is one {plate}"
         found.append(Column(plate, plate, "labels", holds, required))
     for name in (*model.observed, *model.covariates):
         site = model.sites[name]
         numbers = prod(site.event_shape)
         names = [f"{name}_{i}" for i in range(numbers)] if site.event_shape else [name]
-        holds = f"the {site.kind} {name}" if site.kind == "covariate" else f"what {name} measured"
-        if site.plates:
-            holds += f", one number per {' and '.join(site.plates)}"
-        found += [Column(each, name, site.kind, holds) for each in names]
+        holds = "measured" if site.kind == "observed" else "a covariate"
+        holds += f", one number per {' and '.join(site.plates) or 'file'}"
+        # The support of a vector is that of all its columns together.
+        scalar = site.kind == "observed" and not site.event_shape
+        support = fixed_support(model.supports[name]) if scalar else None
+        found += [Column(each, name, site.kind, holds, support=support) for each in names]
     return found

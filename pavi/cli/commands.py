@@ -17,6 +17,7 @@ from pavi.cli.draws_file import write_draws
 from pavi.cli.encodings import ENCODINGS
 from pavi.cli.fit_folder import FitFolder
 from pavi.cli.model_file import ModelFile
+from pavi.cli.whole_file import whole_file
 from pavi.core import HierarchicalModel
 from pavi.fit import fit
 from pavi.posterior import Posterior
@@ -65,7 +66,7 @@ def summary_command(given: Namespace) -> None:
     if out is None:
         Console().print(summary)
         return
-    with out.open("w", newline="", encoding="utf-8") as stream:
+    with whole_file(out) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         quantiles = [f"{100 * level:g}%" for level in summary.levels]
         writer.writerow(["variable", "mean", "sd", *quantiles])

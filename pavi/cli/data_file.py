@@ -11,7 +11,7 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
-from pavi.cli.cells import check_cells
+from pavi.cli.cells import first_fault
 from pavi.cli.columns import Column, expected_columns
 from pavi.core import HierarchicalModel
 from pavi.data import PlateData
@@ -57,7 +57,12 @@ class DataFile:
         frame = self._frame()
         columns = expected_columns(model)
         self._check_columns(frame, columns)
-        check_cells(frame, model, columns, source=self)
+        fault = first_fault(frame, columns, decimal=self.decimal, missing=self.missing)
+        if fault is not None:
+            line = self.line(fault.row)
+            where = f"row {fault.row + 1}" + (f" (line {line})" if line is not None else "")
+            more = f" {fault.more:,} more such cells are in this column." * bool(fault.more)
+            raise ValueError(f"{self.path}, {where}, column {fault.column!r}: {fault.told}{more}")
         try:
             return PlateData.from_frame(frame, model, missing=self.missing)
         except ValueError as error:
@@ -161,7 +166,8 @@ class DataFile:
         told = []
         for each in absent:
             close = get_close_matches(each.name, there, n=1)
-            told.append(f"{each.name!r} ({each.holds})" + (f", like {close[0]!r}?" * bool(close)))
+            like = "".join(f", like {name!r}?" for name in close)
+            told.append(f"{each.name!r} ({each.holds}){like}")
         raise ValueError(
             f"{self.path} has no column {'; '.join(told)}. Its columns are {there}; "
             "rename them to the names of the model."

@@ -14,8 +14,10 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
+from pavi.cli.whole_file import whole_file
 from pavi.data import PlateData
 from pavi.posterior import Posterior
+from pavi.posterior.checks import check_draws
 
 BUDGET = 2**24  # how many numbers are held at a time
 
@@ -48,6 +50,7 @@ def write_draws(
     Raises:
         ValueError: If the sites lie on different plates, or as `Posterior.sample`.
     """
+    check_draws(draws)
     plates = _plates(posterior, sites)
     heads, prefixes = _labels(posterior.data, plates)
     shapes = {site: posterior.model.sites[site].event_shape for site in sites}
@@ -59,7 +62,7 @@ def write_draws(
         )
     ]
     with (
-        path.open("w", newline="", encoding="utf-8") as stream,
+        whole_file(path) as stream,
         Progress(console=Console(file=sys.stderr), transient=True, disable=not progress) as bar,
     ):
         task = bar.add_task("draws", total=draws)

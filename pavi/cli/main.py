@@ -21,10 +21,10 @@ from pavi.cli.encodings import ENCODINGS
 from pavi.training import NonFiniteLossError
 
 SUCCESS, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
-DESCRIPTION = (
-    "Fit hierarchical Bayesian models to data with groups: write the model in Python, the data in "
-    "a CSV file, and get a posterior."
-)
+DESCRIPTION = """\
+Fit hierarchical Bayesian models to data with groups: write the model in Python,
+the data in a CSV file, and get a posterior.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

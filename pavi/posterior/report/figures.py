@@ -21,7 +21,7 @@ WIDTH, HEIGHT = 5.2, 3.1  # inches
 MOST_INTERVALS = 1500  # more would not be told apart
 
 
-def course_figure(history: Mapping[str, Sequence[float]], *, final: float | None) -> Figure:
+def course_figure(history: Mapping[str, Sequence[float | int]], *, final: float | None) -> Figure:
     """The ELBO of single steps, and that on all data at the end.
 
     The axis leaves out the first steps, which start far below.

@@ -122,7 +122,7 @@ class _Sums:
     @classmethod
     def of(cls, values: Tensor, about: _Range) -> _Sums:
         """The sums of values `(sets, numbers)`, moments about the mean of the data."""
-        values = values.double()
+        values = values.double().contiguous()
         moved = values - about.center
         # Numbers beyond the outermost edges are counted apart, and left out of the bars.
         place = torch.bucketize(values, about.edges, right=True)
