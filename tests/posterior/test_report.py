@@ -104,7 +104,7 @@ def test_the_replicates_of_a_conjugate_posterior_have_its_predictive_moments():
 
 def test_sums_over_parts_are_those_of_the_whole():
     values = torch.randn(3, 40).double()
-    about = _Range.of(values[0], None)
+    about = _Range.of(values[0], None, whole=False)
     whole = _Sums.of(values, about)
     parts = _Sums.of(values[:, 11:], about) + _Sums.of(values[:, :11], about)
     for name, found in whole.statistics(about).items():
@@ -114,13 +114,13 @@ def test_sums_over_parts_are_those_of_the_whole():
 
 def test_statistics_and_bars_are_those_of_numpy():
     values = (1e4 + torch.randn(2, 50)).double()
-    about = _Range.of(values[0], None)
+    about = _Range.of(values[0], None, whole=False)
     sums, found = _Sums.of(values, about), values.numpy()
     statistics = sums.statistics(about)
     np.testing.assert_allclose(statistics["mean"], found.mean(1), rtol=1e-12)
     np.testing.assert_allclose(statistics["standard deviation"], found.std(1), rtol=1e-9)
-    np.testing.assert_array_equal(statistics["smallest"], found.min(1))
-    np.testing.assert_array_equal(statistics["largest"], found.max(1))
+    np.testing.assert_array_equal(statistics["smallest value"], found.min(1))
+    np.testing.assert_array_equal(statistics["largest value"], found.max(1))
     assert "share of zeros" not in statistics
     for row in range(2):
         expected, _ = np.histogram(found[row], about.edges.numpy())
@@ -129,11 +129,25 @@ def test_statistics_and_bars_are_those_of_numpy():
 
 def test_counts_have_a_bar_each_and_their_zeros_are_counted():
     values = torch.tensor([0.0, 0.0, 1.0, 4.0])
-    about = _Range.of(values, None)
+    about = _Range.of(values, None, whole=True)
     sums = _Sums.of(values.reshape(1, -1), about)
     assert about.edges.tolist() == [-1.5, -0.5, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5]
     assert sums.bars.tolist() == [[0, 2, 1, 0, 0, 1, 0]]
     assert sums.statistics(about)["share of zeros"].tolist() == [0.5]
+
+
+def test_rounded_values_of_a_continuous_model_have_a_bar_each_and_no_zeros():
+    values = torch.tensor([0.0, 2.0, 2.0, 6.0])
+    about = _Range.of(values, None, whole=False)
+    assert about.edges.tolist() == [-3.0, -1.0, 1.0, 3.0, 5.0, 7.0, 9.0]
+    sums = _Sums.of(values.reshape(1, -1), about)
+    assert sums.bars.tolist() == [[0, 1, 2, 0, 1, 0]]
+    assert "share of zeros" not in sums.statistics(about)
+
+
+def test_a_constant_has_bars_too():
+    about = _Range.of(torch.full((3,), 7.0), None, whole=False)
+    assert about.edges[0] < 7.0 < about.edges[-1]
 
 
 def test_missing_values_take_no_part():
@@ -166,16 +180,19 @@ def test_a_wrong_likelihood_is_told_and_a_right_one_is_not():
         checks = predictive_checks(posterior, draws=200, seed=0)
         verdicts[name] = predictive_section(checks).blocks[-1]
     assert verdicts["right"] == "In these statistics the data are like the replicates."
-    unlike = "Unlike the replicates: the standard deviation of y; the largest of y; the share of"
+    unlike = (
+        "Unlike the replicates: the standard deviation of y; the largest value of y; the share of"
+    )
     assert verdicts["wrong"].startswith(unlike)
 
 
 @pytest.mark.parametrize(
     ("values", "spread", "texts"),
     [
-        ([0.94834, 0.08347], 0.08347, ["0.9483", "0.0835"]),
-        ([-1234.5, 12.0], 12.0, ["−1,234.5", "12.0"]),
+        ([0.94834, 0.08347], 0.08347, ["0.948", "0.083"]),
+        ([-1234.5, 12.0], 12.0, ["−1,234", "12"]),
         ([1234567.0], 1e4, ["1,234,567"]),
+        ([-1e-9, 1.0], 1.0, ["0.0", "1.0"]),
         ([0.25], 0.0, ["0.25"]),
         ([float("nan"), 2.0], float("nan"), ["not finite", "2"]),
         ([1.0], 1e-12, ["1"]),

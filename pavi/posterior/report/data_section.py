@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pavi.posterior.report.numbers import short
+from pavi.posterior.report.numbers import aligned, short
 from pavi.posterior.report.page import Block, Cells, Section
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ def _values(posterior: Posterior) -> Cells:
         else:
             missing = 0
         found = values.double().flatten()
-        spread = found.std() if found.numel() > 1 else torch.zeros(())
-        numbers = (found.mean(), spread, found.min(), found.max())
-        counts = (f"{found.numel():,}", f"{missing:,}")
-        rows.append((name, site.kind, *counts, *(short(float(number)) for number in numbers)))
+        spread = float(found.std()) if found.numel() > 1 else 0.0
+        moments = aligned((float(found.mean()), spread), spread=spread)
+        ends = (short(float(found.min())), short(float(found.max())))
+        rows.append((name, site.kind, f"{found.numel():,}", f"{missing:,}", *moments, *ends))
     columns = ("site", "kind", "values", "missing", "mean", "sd", "min", "max")
     return Cells(columns, rows, caption="Measured values", texts=2)

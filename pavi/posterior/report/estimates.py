@@ -37,7 +37,7 @@ def globals_section(summary: Summary) -> Section | None:
             rows.append((f"... {left:,} more of {site}", *[""] * (2 + len(summary.levels))))
     if not rows:
         return None
-    table = Cells(_columns("", summary), rows, caption="Posterior of the sites without plates")
+    table = Cells(_columns("site", summary), rows, caption="Posterior of the sites without plates")
     return Section("Globals", [table])
 
 

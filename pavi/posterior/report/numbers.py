@@ -28,18 +28,20 @@ def short(value: float) -> str:
 
 
 def aligned(values: Sequence[float], *, spread: float) -> list[str]:
-    """Numbers with as many decimals as give three digits of their spread.
+    """Numbers with as many decimals as give two digits of their spread.
 
     Example:
         >>> aligned([0.94834, 0.08347], spread=0.08347)
-        ['0.9483', '0.0835']
+        ['0.948', '0.083']
     """
     if not (isfinite(spread) and spread > 0):
         return [short(value) for value in values]
-    decimals = 2 - floor(log10(spread))
+    decimals = 1 - floor(log10(spread))
     if decimals > 8:
         return [short(value) for value in values]
-    return [f"{value:,.{max(decimals, 0)}f}".replace("-", MINUS) for value in values]
+    texts = [f"{value:,.{max(decimals, 0)}f}" for value in values]
+    # What rounds to zero has no sign.
+    return [text.replace("-", MINUS if text.strip("-0.,") else "") for text in texts]
 
 
 def percent(level: float) -> str:

@@ -15,7 +15,7 @@ from pavi.posterior.report.replicates import Replicates, replicates
 if TYPE_CHECKING:
     from pavi.posterior.posterior import Posterior
 
-MOST_COUNTS = 40  # whole numbers have a bar each up to this many
+MOST_COUNTS = 40  # values that repeat have a bar each up to this many
 BARS = 30
 
 
@@ -71,7 +71,11 @@ def predictive_checks(posterior: Posterior, *, draws: int, seed: int) -> list[Ch
     """
     data = posterior.data
     ranges = {
-        site: _Range.of(data.values[site], data.present.get(site))
+        site: _Range.of(
+            data.values[site],
+            data.present.get(site),
+            whole=posterior.model.supports[site].is_discrete,
+        )
         for site in posterior.model.observed
     }
     measured: dict[str, _Sums] = {}
@@ -94,12 +98,22 @@ class _Range:
     whole: bool
 
     @classmethod
-    def of(cls, values: Tensor, present: Tensor | None) -> _Range:
+    def of(cls, values: Tensor, present: Tensor | None, *, whole: bool) -> _Range:
+        """The range of the values that are there.
+
+        Args:
+            values: Of the data, `(*plates, *event)`.
+            present: Where they are not missing, `(*plates,)`.
+            whole: Whether the model says that they are whole numbers.
+        """
         found = (values if present is None else values[present]).double().flatten()
-        low, high = float(found.min()), float(found.max())
-        whole = bool((found == found.round()).all())
-        if whole and high - low < MOST_COUNTS:
-            edges = torch.arange(low - 1, high + 3, dtype=torch.float64) - 0.5
+        distinct = found.unique()
+        low, high = float(distinct[0]), float(distinct[-1])
+        gap = 1.0 if whole else float(distinct.diff().min()) if len(distinct) > 1 else 0.0
+        if gap > 0 and high - low < MOST_COUNTS * gap:
+            # Each value in the middle of a bar, also those that a continuous model rounds to.
+            bars = round((high - low) / gap) + 3
+            edges = low - 1.5 * gap + gap * torch.arange(bars + 1, dtype=torch.float64)
         else:
             margin = 0.1 * (high - low) or 0.5
             edges = torch.linspace(low - margin, high + margin, BARS + 1, dtype=torch.float64)
@@ -158,8 +172,8 @@ class _Sums:
         found = {
             "mean": about.center + shift,
             "standard deviation": variance.clamp_min(0.0).sqrt(),
-            "smallest": self.low,
-            "largest": self.high,
+            "smallest value": self.low,
+            "largest value": self.high,
         }
         if about.whole:
             found["share of zeros"] = self.zeros / self.count
