@@ -33,7 +33,8 @@ def indented(text: str) -> str:
 MAIN = f"""\
 example:
   A model is a Python file. Plates repeat what lies on them; the names of a function's arguments
-  are what a site depends on. Write this to model.py:
+  are what a site depends on. Commands run the file, so let it define models and nothing else.
+  Write this to model.py:
 
 {indented(MODEL)}
   Data are a CSV file with a line per pupil and a column for each plate and each measured site;
