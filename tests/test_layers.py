@@ -34,6 +34,8 @@ LAYERS = {
     "fit_checks": EVERYTHING - {"fit", "amortize"},
     "fit": EVERYTHING | {"fit_checks"},
     "amortize": EVERYTHING,
+    "cli": EVERYTHING,
+    "__main__": {"cli"},
     "__init__": EVERYTHING,
 }
 

@@ -247,18 +247,27 @@ def _expanded(mask: Tensor, like: Tensor) -> Tensor:
     return mask.reshape(mask.shape + (1,) * (like.ndim - mask.ndim))
 
 
-def _check_support(name: str, tensor: Tensor, support: constraints.Constraint) -> None:
-    """Supports that depend on parameters, as an interval, are known in the step only."""
+def fixed_support(support: constraints.Constraint) -> constraints.Constraint | None:
+    """A support that values can be checked against beforehand, or None.
+
+    Those that depend on parameters, as an interval, are known in the step only.
+    """
     while isinstance(support, constraints.independent):
         support = support.base_constraint
     fixed: tuple[constraints.Constraint, ...]
     fixed = (constraints.positive, constraints.nonnegative, constraints.boolean)
     fixed += (constraints.nonnegative_integer, constraints.unit_interval, constraints.simplex)
-    check: Callable[[Tensor], Tensor] = support.check
-    if support in fixed and not (valid := check(tensor)).all():
+    return support if support in fixed else None
+
+
+def _check_support(name: str, tensor: Tensor, support: constraints.Constraint) -> None:
+    if (fixed := fixed_support(support)) is None:
+        return
+    check: Callable[[Tensor], Tensor] = fixed.check
+    if not (valid := check(tensor)).all():
         wrong = int((~valid).sum())
         example = tensor[~valid].flatten()[0]
         raise ValueError(
             f"{name!r}: {wrong} of {valid.numel()} values lie outside the support of its "
-            f"distribution, {support}; for instance {float(example):g}."
+            f"distribution, {fixed}; for instance {float(example):g}."
         )

@@ -65,6 +65,18 @@ def read_frame(
     )
 
 
+def needs_labels(model: HierarchicalModel, plate: str) -> bool:
+    """Whether a frame must have a column for a plate: others lie within it or cross it."""
+    return bool(model.plates.children(plate) or _crossing(model, plate))
+
+
+def _crossing(model: HierarchicalModel, plate: str) -> list[str]:
+    """The sites that lie on a plate and on another one."""
+    return [
+        name for name, site in model.sites.items() if plate in site.plates and len(site.plates) > 1
+    ]
+
+
 def _code(
     frame: pd.DataFrame, name: str, model: HierarchicalModel, coded: dict[str, _Coded]
 ) -> _Coded:
@@ -74,11 +86,7 @@ def _code(
             raise ValueError(
                 f"the frame has no column for plate {name!r}; columns are {list(frame.columns)}."
             )
-        shared = [s for s in model.sites if name in model.sites[s].plates[1:]]
-        shared += [
-            s for s, site in model.sites.items() if site.plates[:1] == (name,) != site.plates
-        ]
-        if shared:
+        if shared := _crossing(model, name):
             raise ValueError(
                 f"the frame has no column for plate {name!r}, which {shared[0]!r} crosses with "
                 f"others; columns are {list(frame.columns)}."

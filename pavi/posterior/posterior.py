@@ -27,6 +27,7 @@ from pavi.posterior import (
 from pavi.posterior.checks import check_draws, check_levels, check_observed, latent_sites
 from pavi.posterior.encode import encode
 from pavi.posterior.extension import extended_guide
+from pavi.posterior.report import write_report
 from pavi.posterior.sampling import sample, sample_rows
 from pavi.posterior.storage import read_posterior, write_posterior
 from pavi.posterior.summary import LEVELS, Summary, summarise
@@ -220,6 +221,44 @@ class Posterior:
             progress=progress,
         )
         return Posterior(guide, data)
+
+    def report(
+        self,
+        path: Path | str,
+        *,
+        title: str = "Posterior report",
+        draws: int = 1000,
+        seed: int = 0,
+        provenance: Mapping[str, str] | None = None,
+        progress: bool = False,
+    ) -> None:
+        """Write one HTML file that tells the fit; it needs no network and nothing beside it.
+
+        The model, the data, the course of the ELBO, tables and figures of the posterior,
+        predictive checks and the provenance. Parts that need measured values are left out of the
+        report of a posterior that was loaded without them.
+
+        Args:
+            path: The file, which ends in `.html`; one that is there is replaced.
+            title: The heading.
+            draws: The number of draws that tables and figures are computed from.
+            seed: Of these draws.
+            provenance: Further lines about where the fit comes from, by name.
+            progress: Whether to show a bar.
+
+        Raises:
+            ValueError: If the file cannot be written, or as `summary`.
+            ImportError: Without matplotlib, which the extra `plot` brings.
+        """
+        write_report(
+            self,
+            Path(path),
+            title=title,
+            draws=draws,
+            seed=seed,
+            provenance=provenance or {},
+            progress=progress,
+        )
 
     def save(self, path: Path | str) -> None:
         """Write the posterior to a folder, as safetensors and JSON; all of it or nothing.

@@ -1,0 +1,26 @@
+"""Files that are there as a whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[TextIO]:
+    """A text file to write to, which takes its place when all is written.
+
+    Args:
+        path: Its place; a file that is there stays until then.
+    """
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with fresh.open("x", newline="", encoding="utf-8") as stream:
+            yield stream
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
