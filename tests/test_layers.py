@@ -30,6 +30,7 @@ LAYERS = {
     "metrics": {"core", "data", "guides", "objectives"},
     "training": BELOW_TRAINING,
     "posterior": BELOW_TRAINING | {"training"},
+    "interop": {"core", "data", "guides", "posterior"},
     "fit_checks": EVERYTHING - {"fit", "amortize"},
     "fit": EVERYTHING | {"fit_checks"},
     "amortize": EVERYTHING,
@@ -41,7 +42,7 @@ LAYERS = {
 DEPENDENCIES = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
 RUNTIME = {re.match(r"[\w-]+", line)[0].replace("-", "_") for line in DEPENDENCIES}
 ALWAYS = RUNTIME | sys.stdlib_module_names
-OPTIONAL = {"matplotlib"}
+OPTIONAL = {"matplotlib", "arviz", "nutpie", "pyro"}
 TYPES_ONLY = OPTIONAL | {"pandas"}
 
 # Who knows Lightning, always as `import pytorch_lightning as pl`; nobody imports `lightning`.
@@ -125,7 +126,7 @@ def test_imports_run_one_way():
 def test_lightning_is_spelled_pytorch_lightning():
     found = [
         f"{path}:{name.line}: {name.name}"
-        for path in sources("pavi", "experiments", "benchmarks", "tests")
+        for path in sources("pavi", "experiments", "benchmarks", "examples", "tests")
         for name in imports(ast.parse((ROOT / path).read_text()))
         if name.package == "lightning"
     ]
@@ -133,7 +134,7 @@ def test_lightning_is_spelled_pytorch_lightning():
 
 
 def test_no_file_is_called_utils():
-    files = sources("pavi", "experiments", "benchmarks", "tests")
+    files = sources("pavi", "experiments", "benchmarks", "examples", "tests")
     assert [path for path in files if re.search(r"(^|/)_?utils(/|\.py)", path)] == []
 
 

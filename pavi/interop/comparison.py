@@ -96,8 +96,8 @@ class Comparison:
         if self.plates:
             table = _table(("site on plates", "values", "rms z", "median sd ratio"), None)
             for name, group in self.plates.items():
-                texts = (f"{group.values:,}", f"{group.rms_z:.3f}", f"{group.sd_ratio:.2f}")
-                table.add_row(name, *texts)
+                cells = (f"{group.values:,}", f"{group.rms_z:.3f}", f"{group.sd_ratio:.2f}")
+                table.add_row(name, *cells)
             yield table
 
     def __str__(self) -> str:
@@ -137,7 +137,8 @@ def compare(
         )
     sites = [name for name in model.latents if name in moments.mean]
     summary = posterior.summary(*sites, draws=draws, seed=seed)
-    rows, groups = {}, {}
+    rows: dict[str, GlobalRow] = {}
+    groups: dict[str, PlateRow] = {}
     for name in sites:
         mean, sd = summary.mean[name].double(), summary.sd[name].double()
         its_mean, its_sd = moments.mean[name].double(), moments.sd[name].double()

@@ -68,9 +68,7 @@ class LogDensity:
             name: self.batch.shape(self.model.sites[name].plates) for name in self.model.latents
         }
         return {
-            name: value.expand(
-                len(flat), *shapes[name], *value.shape[1 + len(shapes[name]) :]
-            )
+            name: value.expand(len(flat), *shapes[name], *value.shape[1 + len(shapes[name]) :])
             for name, value in values.items()
         }
 

@@ -33,7 +33,7 @@ def reference_posterior(
     *,
     draws: int = 1000,
     chains: int = 4,
-    warm_up: int = 1000,
+    warm_up: int = 500,
     acceptance: float = 0.9,
     centred: Sequence[str] = (),
     seed: int = 0,
@@ -158,8 +158,9 @@ def _check(
         )
     if absent := [site for site in model.observed if site not in data.values]:
         raise ValueError(f"NUTS needs the observed values of {absent}, which the data lack.")
-    # R-hat and effective sample sizes compare the halves of chains.
-    for name, number, least in (("draws", draws, 4), ("chains", chains, 1), ("warm_up", warm_up, 1)):
+    # R-hat and effective sample sizes compare the halves of chains: four draws at least.
+    numbers = (("draws", draws, 4), ("chains", chains, 1), ("warm_up", warm_up, 1))
+    for name, number, least in numbers:
         if not isinstance(number, Integral) or number < least:
             raise ValueError(f"{name} must be an integer of at least {least}, got {number!r}.")
     if not 0 < acceptance < 1:
