@@ -31,6 +31,7 @@ LAYERS = {
     "training": BELOW_TRAINING,
     "diagnostics": {"core", "data", "guides", "metrics"},
     "posterior": BELOW_TRAINING | {"training", "diagnostics"},
+    "interop": {"core", "data", "guides", "posterior"},
     "fit_checks": EVERYTHING - {"fit", "amortize"},
     "fit": EVERYTHING | {"fit_checks"},
     "amortize": EVERYTHING,
@@ -44,7 +45,7 @@ LAYERS = {
 DEPENDENCIES = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
 RUNTIME = {re.match(r"[\w-]+", line)[0].replace("-", "_") for line in DEPENDENCIES}
 ALWAYS = RUNTIME | sys.stdlib_module_names
-OPTIONAL = {"arviz_base", "arviz_stats", "matplotlib", "pandas", "xarray", "zarr"}
+OPTIONAL = {"arviz", "arviz_base", "arviz_stats", "matplotlib", "nutpie", "pandas", "pyro", "xarray", "zarr"}
 TYPES_ONLY = OPTIONAL
 
 # Who knows Lightning, always as `import pytorch_lightning as pl`; nobody imports `lightning`.
@@ -128,7 +129,7 @@ def test_imports_run_one_way():
 def test_lightning_is_spelled_pytorch_lightning():
     found = [
         f"{path}:{name.line}: {name.name}"
-        for path in sources("pavi", "experiments", "benchmarks", "tests")
+        for path in sources("pavi", "experiments", "benchmarks", "examples", "tests")
         for name in imports(ast.parse((ROOT / path).read_text()))
         if name.package == "lightning"
     ]
@@ -136,7 +137,7 @@ def test_lightning_is_spelled_pytorch_lightning():
 
 
 def test_no_file_is_called_utils():
-    files = sources("pavi", "experiments", "benchmarks", "tests")
+    files = sources("pavi", "experiments", "benchmarks", "examples", "tests")
     assert [path for path in files if re.search(r"(^|/)_?utils(/|\.py)", path)] == []
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributions import (
     Distribution,
     Independent,
+    LKJCholesky,
     MultivariateNormal,
     TransformedDistribution,
     constraints,
@@ -120,7 +121,14 @@ def location_and_scale(
 
 
 def _center(distribution: Distribution) -> Tensor:
-    """The mean; the median where there is none; where neither is known, that of the base moved."""
+    """The mean; the median where there is none; where neither is known, that of the base moved.
+
+    Of a correlation matrix it is the identity, in which the signs of an LKJ prior are even.
+    """
+    if isinstance(distribution, LKJCholesky):
+        correlation = distribution.concentration
+        identity = torch.eye(distribution.dim, dtype=correlation.dtype, device=correlation.device)
+        return identity.expand(*distribution.batch_shape, *identity.shape)
     try:
         mean = distribution.mean
     except NotImplementedError:

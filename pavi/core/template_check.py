@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, constraints
+from torch.distributions import Distribution, LKJCholesky, constraints
 
 from pavi.core.batch import whole
 from pavi.core.distributions import cast, shaped, support_of
@@ -83,7 +83,9 @@ def _check_latent(name: str, distribution: Distribution) -> None:
             f"site {name!r} is latent and its {family} is discrete; sum a finite discrete "
             "variable out, for instance with MixtureSameFamily."
         )
-    if not distribution.has_rsample:
+    # Torch draws correlation matrices without gradients. Guides that move Gaussian noise need none
+    # of the prior's draws; those that do say so.
+    if not distribution.has_rsample and not isinstance(distribution, LKJCholesky):
         raise ValueError(
             f"site {name!r} is latent, so its distribution must be reparameterised (has rsample); "
             f"{family} is not."

@@ -33,7 +33,8 @@ def prior_draw(
         noise: The standard deviation of the noise; other than one only to warm up.
 
     Raises:
-        ValueError: If `noise` is not one for a family that is not drawn from Gaussian noise.
+        ValueError: If `noise` is not one for a family that is not drawn from Gaussian noise, or
+            torch draws the family without gradients.
     """
     shape = distribution.batch_shape + distribution.event_shape
     base = distribution
@@ -61,6 +62,11 @@ def prior_draw(
         raise ValueError(
             f"the noise of a {type(base).__name__} cannot be made narrower for a warm-up; use a "
             "WarmUp that leaves the noise alone, or a guide with Gaussian noise."
+        )
+    if not distribution.has_rsample:
+        raise ValueError(
+            f"this guide moves draws of the prior, and those of {type(base).__name__} have no "
+            "gradients; take a guide that moves Gaussian noise, such as PlateAmortizedGuide."
         )
     seed = int(torch.randint(2**62, (), generator=generator, device=like.device))
     on_gpu = like.device.type == "cuda"

@@ -1,0 +1,1 @@
+"""Real data, one short script each: a model, a fit, a figure and a check against NUTS."""

@@ -1,0 +1,116 @@
+"""What every example has in common: fit, compare with a reference, draw, write."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+from matplotlib.figure import Figure
+from rich.console import Console
+
+from examples.reference import Reference, kept_reference
+from examples.table import write_table
+from experiments.provenance import ROOT, command_line, provenance
+from pavi import HierarchicalModel, PlateData, Posterior
+from pavi.interop import Comparison, compare
+
+RESULTS = ROOT / "results" / "examples"
+
+
+@final
+@dataclass(frozen=True)
+class Example:
+    """A data set, a model, and how it is fitted and drawn.
+
+    Args:
+        name: Of the example, and of its files.
+        title: One line for the table.
+        model: The template.
+        data: Reads the data for a template.
+        fit: From template, data, steps and seed to a posterior.
+        figure: From a posterior to a figure.
+        steps: Of the fit.
+        nuts: Further arguments of `reference_posterior`.
+        reference: Stored reference draws, in place of new ones.
+    """
+
+    name: str
+    title: str
+    model: Callable[[], HierarchicalModel]
+    data: Callable[[HierarchicalModel], PlateData]
+    fit: Callable[..., Posterior]
+    figure: Callable[[Posterior], Figure]
+    steps: int
+    nuts: Mapping[str, Any] = field(default_factory=dict)
+    reference: Callable[[], Reference] | None = None
+
+
+def main(example: Example, arguments: Sequence[str] | None = None) -> None:
+    """Run an example and write `NAME.png`, `NAME.json` and the table of all."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m examples.{example.name}", description=example.title
+    )
+    parser.add_argument("--steps", type=int, default=example.steps, help="of the fit")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=RESULTS, help="a folder")
+    parser.add_argument(
+        "--fresh", action="store_true", help="draw the reference again, instead of the kept one"
+    )
+    given = parser.parse_args(arguments)
+    # Before any result is overwritten, which would make the working tree dirty.
+    origin = provenance(
+        seed=given.seed, command=command_line(f"examples.{example.name}", list(arguments or ()))
+    )
+    model = example.model()
+    data = example.data(model)
+    began = time.perf_counter()
+    posterior = example.fit(model, data, steps=given.steps, seed=given.seed)
+    seconds = time.perf_counter() - began
+    elbo = posterior.elbo(draws=512)
+    reference = (
+        example.reference()
+        if example.reference is not None
+        else kept_reference(example.name, model, data, fresh=given.fresh, settings=example.nuts)
+    )
+    comparison = compare(posterior, reference.moments, draws=8000)
+    console = Console()
+    console.print(comparison)
+    verdict = "agrees" if comparison.agrees() else "DIFFERS"
+    console.print(
+        f"fit {seconds:.0f} s, NUTS {reference.facts['seconds']:.0f} s; ELBO {elbo.mean:,.2f} "
+        f"\N{PLUS-MINUS SIGN} {elbo.standard_error:.2f}; {verdict}"
+    )
+    given.out.mkdir(parents=True, exist_ok=True)
+    example.figure(posterior).savefig(given.out / f"{example.name}.png", dpi=150)
+    result = {
+        "title": example.title,
+        "rows": dict(data.cardinalities),
+        "latents": model.num_latents(data.cardinalities),
+        "seconds": seconds,
+        "steps": given.steps,
+        "elbo": elbo.mean,
+        "elbo_se": elbo.standard_error,
+        "agrees": comparison.agrees(),
+        "reference": dict(reference.facts),
+        **_plain(comparison),
+        "provenance": origin,
+    }
+    (given.out / f"{example.name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    write_table(given.out)
+    console.print(f"{example.name}.png, {example.name}.json and README.md are in {given.out}")
+
+
+def _plain(comparison: Comparison) -> dict[str, Any]:
+    rows = {
+        name: {**asdict(row), "z": row.z, "sd_ratio": row.sd_ratio}
+        for name, row in comparison.globals.items()
+    }
+    return {
+        "globals": rows,
+        "plates": {name: asdict(row) for name, row in comparison.plates.items()},
+    }

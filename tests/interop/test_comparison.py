@@ -1,0 +1,81 @@
+"""A fit beside a reference."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.distributions import HalfNormal, LKJCholesky, Normal
+
+import pavi
+from pavi import Latent, Observed, Plate, PlateData
+from pavi.interop import Comparison, Moments, compare
+from pavi.interop.comparison import GlobalRow
+
+
+@pytest.fixture(scope="module")
+def posterior() -> pavi.Posterior:
+    model = pavi.HierarchicalModel(
+        plates=[Plate("group")],
+        sites={
+            "mu": Latent(lambda: Normal(torch.zeros(2), 1.0), event_shape=(2,)),
+            "tau": Latent(lambda: HalfNormal(1.0)),
+            "corr": Latent(lambda: LKJCholesky(2, 2.0), event_shape=(2, 2)),
+            "b": Latent(lambda tau: Normal(0.0, tau), plates="group"),
+            "y": Observed(lambda b, mu: Normal(b + mu[..., 0], 1.0), plates="group"),
+        },
+    )
+    data = PlateData.from_arrays({"y": [0.5, -1.0, 2.0]}, model)
+    return pavi.fit(model, data, steps=2, progress=False)
+
+
+def moments(posterior) -> Moments:
+    summary = posterior.summary(draws=500, seed=1)
+    return Moments(summary.mean, summary.sd)
+
+
+def test_a_fit_agrees_with_itself(posterior):
+    found = compare(posterior, moments(posterior), draws=500, seed=1)
+    assert {name: row.z for name, row in found.globals.items()} == dict.fromkeys(
+        ["mu[0]", "mu[1]", "tau", "corr[1, 0]", "corr[1, 1]"], 0.0
+    )
+    assert {row.sd_ratio for row in found.globals.values()} == {1.0}
+    assert (found.plates["b"].values, found.plates["b"].rms_z) == (3, 0.0)
+    assert found.agrees()
+    assert "mu[0]" in str(found)
+
+
+def test_distances_are_in_sds_of_the_reference(posterior):
+    true = moments(posterior)
+    mean = {**true.mean, "tau": true.mean["tau"] - 2 * true.sd["tau"] / 4}
+    sd = {**true.sd, "tau": true.sd["tau"] / 4}
+    found = compare(posterior, Moments(mean, sd), draws=500, seed=1)
+    assert found.globals["tau"].z == pytest.approx(2.0, rel=1e-4)
+    assert found.globals["tau"].sd_ratio == pytest.approx(4.0, rel=1e-4)
+    assert not found.agrees()
+
+
+@pytest.mark.parametrize(
+    ("mean", "sd", "agrees"), [(0.29, 1.19, True), (0.31, 1.0, False), (0.0, 0.79, False)]
+)
+def test_the_bounds_are_those_of_the_question(mean, sd, agrees):
+    row = GlobalRow(mean=mean, sd=sd, reference_mean=0.0, reference_sd=1.0)
+    assert Comparison({"mu": row}, {}).agrees() is agrees
+
+
+def test_a_reference_may_lack_sites(posterior):
+    true = moments(posterior)
+    found = compare(posterior, Moments({"tau": true.mean["tau"]}, {"tau": true.sd["tau"]}))
+    assert list(found.globals) == ["tau"]
+    assert not found.plates
+
+
+def test_a_site_the_model_lacks_is_named(posterior):
+    one = torch.ones(())
+    with pytest.raises(ValueError, match=r"the site 'sigma', which is not a latent site"):
+        compare(posterior, Moments({"sigma": one}, {"sigma": one}))
+
+
+def test_other_data_are_refused(posterior):
+    four = torch.ones(4)
+    with pytest.raises(ValueError, match=r"site 'b' has shape \(4,\) in the reference and \(3,\)"):
+        compare(posterior, Moments({"b": four}, {"b": four}))
