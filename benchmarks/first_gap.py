@@ -37,6 +37,7 @@ from experiments.problems.evidence import load_evidence  # noqa: E402
 from pavi import Posterior  # noqa: E402
 from pavi.metrics import full_elbo  # noqa: E402
 from pavi.models import gre_posterior  # noqa: E402
+from pavi.training import NonFiniteLossError  # noqa: E402
 from pavi.training.quiet import quiet  # noqa: E402
 
 PROBLEMS = ("gre", "hv", "chem97")
@@ -88,15 +89,21 @@ class Course(pl.Callback):
         trainer.should_stop = trainer.should_stop or up
         self._since = self.clock()
 
-    def training(self) -> dict[str, float]:
-        """Seconds to each level that was reached for good."""
-        found = {}
-        for level in LEVELS:
+    def outcome(self, *, diverged: bool) -> dict[str, Any]:
+        """As `benchmarks.peers.course.course` returns it; a fit that diverged reached nothing."""
+        training = {}
+        for level in LEVELS if not diverged else ():
             above = [number for number, (_, gap) in enumerate(self.course) if not gap <= level]
             first = above[-1] + 1 if above else 0
             if first < len(self.course):
-                found[f"{level:g}"] = self.course[first][0]
-        return found
+                training[f"{level:g}"] = self.course[first][0]
+        return {
+            "before": self.before,
+            "training": training,
+            "seconds": self.seconds,
+            "made": self.steps,
+            "gap_per_latent": None if diverged else self.course[-1][1],
+        }
 
 
 def gap_measure(problem: str, experiment: Experiment) -> Callable[[], float]:
@@ -156,14 +163,11 @@ def main() -> None:
         course = Course(measure, arguments.points, cap, clock)
         with quiet():
             trainer = build_trainer(config, [course], checkpoints=False)
-            trainer.fit(experiment.module, experiment.stream)
-        return {
-            "before": course.before,
-            "training": course.training(),
-            "seconds": course.seconds,
-            "made": course.steps,
-            "gap_per_latent": course.course[-1][1],
-        }
+            try:
+                trainer.fit(experiment.module, experiment.stream)
+            except NonFiniteLossError:
+                return course.outcome(diverged=True)
+        return course.outcome(diverged=False)
 
     report(carry_out(arguments, trial))
 
