@@ -45,10 +45,6 @@ class Setting:
             if not value > 0:
                 raise ValueError(f"{name} must be positive, got {value}.")
 
-    def rate_at(self, step: float) -> float:
-        """The learning rate of a step."""
-        return self.rate * self.decay(step)
-
     def decay(self, step: float) -> float:
         """The part of the rate that is left at a step."""
         return 0.5 * (1 + math.cos(math.pi * min(step / self.steps, 1.0)))
