@@ -41,7 +41,7 @@ from pavi.training import NonFiniteLossError  # noqa: E402
 from pavi.training.quiet import quiet  # noqa: E402
 
 PROBLEMS = ("gre", "hv", "chem97")
-DRAWS = {"hv": 2048, "chem97": 128}  # of a gap
+DRAWS = {"hv": 2048, "chem97": 64}  # of a gap
 
 
 @final
@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument("problem", choices=PROBLEMS)
     parser.add_argument("--guide", choices=("pavi_e", "pavi_f"), default="pavi_e")
     parser.add_argument("--groups", type=int, default=300, help="of gre")
-    parser.add_argument("--points", type=int, default=60, help="at which gaps are measured")
+    parser.add_argument("--points", type=int, default=40, help="at which gaps are measured")
     add_arguments(parser)
     arguments = parser.parse_args()
 

@@ -28,7 +28,6 @@ from benchmarks.peers.entrants import (
     NUTS,
     NUTS_CAP,
     RACE_CAP,
-    SEARCH_CAP,
     Cell,
     Entrant,
 )
@@ -37,7 +36,7 @@ from benchmarks.peers.tables import page
 from benchmarks.report import report
 
 RESULTS = Path("results")
-STARTING = 240  # seconds that a process may take besides its training
+SEARCHING, STARTING = 1800, 240  # seconds that a search may take; a fit, besides its training
 
 
 @final
@@ -62,8 +61,8 @@ class Race:
     def search(self, entrant: Entrant, cell: Cell) -> dict[str, Any] | None:
         """The search for the settings of a cell."""
         cell = cell.tuned_as or cell
-        options = ["--search", "--steps", str(entrant.steps), "--cap", str(SEARCH_CAP)]
-        return self._obtain(self.searches, entrant, cell, options, timeout=10 * SEARCH_CAP)
+        options = ["--search", "--steps", str(entrant.steps), "--cap", str(cell.search_cap)]
+        return self._obtain(self.searches, entrant, cell, options, timeout=SEARCHING)
 
     def run(self, entrant: Entrant, cell: Cell) -> dict[str, Any] | None:
         """The fit with the settings that were found; None if there are none, or it fails."""

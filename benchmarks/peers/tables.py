@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.peers.course import LEVELS
-from benchmarks.peers.entrants import CELLS, NUTS, NUTS_CAP, RACE_CAP, SEARCH_CAP, Cell
+from benchmarks.peers.entrants import CELLS, LARGE, NUTS, NUTS_CAP, RACE_CAP, Cell
 from experiments.tables import Row, markdown
 
 DASH = "\N{EN DASH}"
@@ -33,9 +33,9 @@ an effective sample size of 400; a dash where {NUTS_CAP} seconds of sampling wer
 SEARCH = f"""## The search
 
 Three rates with one and four draws, then the best with half and twice the steps, which began at
-500 for PAVI-E and 1,000 for the others; at most {SEARCH_CAP} seconds of the processor a trial, and
-none longer than the fastest so far. Seconds to the levels are those of the processor, over all
-cores."""
+500 for PAVI-E and 1,000 for the others. A trial takes at most {CELLS[0].search_cap} seconds of the
+processor, {LARGE.search_cap} at {LARGE.groups:,} groups, and no longer than the fastest so far.
+Seconds to the levels are those of the processor, over all cores."""
 
 
 def page(found: Found, searches: Found) -> str:
