@@ -112,10 +112,10 @@ def main() -> None:
     parser.add_argument("--search-only", action="store_true", help="stop before the race")
     parser.add_argument("--folder", type=Path, default=RESULTS, help="where results go")
     arguments = parser.parse_args()
-    names = [cell.name for cell in CELLS]
-    wanted = names if arguments.cells is None else arguments.cells.split(",")
-    if unknown := sorted(set(wanted) - set(names)):
-        parser.error(f"--cells: there is no {unknown}; cells are {names}")
+    known = [cell.name for cell in CELLS]
+    wanted = known if arguments.cells is None else arguments.cells.split(",")
+    if unknown := sorted(set(wanted) - set(known)):
+        parser.error(f"--cells: there is no {unknown}; cells are {known}")
     cells = [cell for cell in CELLS if cell.name in wanted]
     pairs = [(e, c) for c in cells for e in (*ENTRANTS, NUTS) if takes_part(e, c)]
     with tempfile.TemporaryDirectory() as data:
@@ -129,7 +129,10 @@ def main() -> None:
         if not arguments.search_only:
             found = {(e.name, c.name): race.run(e, c) for e, c in track(pairs, "race")}
             (arguments.folder / "peers.md").write_text(page(found, searches))
-    errors = race.searches.errors() | race.runs.errors()
+    names = [f"{(c.tuned_as or c).name}-{e.slug}" for e, c in pairs]
+    errors = race.searches.errors(names)
+    if not arguments.search_only:
+        errors |= race.runs.errors(f"{c.name}-{e.slug}" for e, c in pairs)
     report({"runs": len(found), "searches": len(searches), "errors": errors})
     sys.exit(bool(errors))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -54,11 +54,10 @@ class Record:
         (self.folder / f"{name}.json").write_text(json.dumps(entry, indent=1) + "\n")
         return found
 
-    def errors(self) -> dict[str, str]:
-        """Per file of a command that failed, its error."""
-        entries = {
-            path.stem: json.loads(path.read_text()) for path in sorted(self.folder.glob("*.json"))
-        }
+    def errors(self, names: Iterable[str]) -> dict[str, str]:
+        """Of the commands with these names that failed, the error."""
+        paths = {name: self.folder / f"{name}.json" for name in names}
+        entries = {name: json.loads(p.read_text()) for name, p in paths.items() if p.is_file()}
         return {name: entry["error"] for name, entry in entries.items() if "error" in entry}
 
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from benchmarks.peers.entrants import CELLS, ENTRANTS, NUTS
-from benchmarks.peers.race import Race, takes_part
+from benchmarks.peers.race import Race, main, takes_part
 from benchmarks.peers.record import Record, last_line
 from benchmarks.peers.tables import page
 
@@ -40,7 +40,7 @@ def never():
 def test_what_has_finished_is_not_run_again(record):
     assert record.obtain("a", ["x", "--steps", "2"], lambda: {"gap": 1.0}) == {"gap": 1.0}
     assert record.obtain("a", ["x", "--steps", "2"], never) == {"gap": 1.0}
-    assert record.errors() == {}
+    assert record.errors(["a", "b"]) == {}
 
 
 def test_another_command_is_run(record):
@@ -54,9 +54,9 @@ def test_a_failure_is_recorded_and_tried_again(record):
         return last_line(sys.executable, ["-c", "raise ValueError('no such data')"], timeout=60)
 
     assert record.obtain("a", ["x"], fail) is None
-    assert record.errors() == {"a": "exit 1: ValueError: no such data"}
+    assert record.errors(["a", "b"]) == {"a": "exit 1: ValueError: no such data"}
     assert record.obtain("a", ["x"], lambda: {"gap": 1.0}) == {"gap": 1.0}
-    assert record.errors() == {}
+    assert record.errors(["a", "b"]) == {}
 
 
 def test_a_process_that_hangs_is_killed(record):
@@ -64,7 +64,20 @@ def test_a_process_that_hangs_is_killed(record):
         raise subprocess.TimeoutExpired(["x"], 7.0)
 
     assert record.obtain("a", ["x"], hang) is None
-    assert record.errors() == {"a": "killed after 7 seconds"}
+    assert record.errors(["a", "b"]) == {"a": "killed after 7 seconds"}
+
+
+def test_a_failure_of_another_is_not_told(record):
+    record.folder.mkdir()
+    (record.folder / "b.json").write_text('{"command": "x", "error": "exit 1: "}')
+    assert record.errors(["a"]) == {}
+
+
+def test_an_unknown_cell_is_named(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["race", "--python", "python", "--cells", "hv,gre-7"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "there is no ['gre-7']; cells are ['hv', 'gre-300'," in capsys.readouterr().err
 
 
 def test_the_last_line_counts():
