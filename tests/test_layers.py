@@ -45,7 +45,17 @@ LAYERS = {
 DEPENDENCIES = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
 RUNTIME = {re.match(r"[\w-]+", line)[0].replace("-", "_") for line in DEPENDENCIES}
 ALWAYS = RUNTIME | sys.stdlib_module_names
-OPTIONAL = {"arviz", "arviz_base", "arviz_stats", "matplotlib", "nutpie", "pandas", "pyro", "xarray", "zarr"}
+OPTIONAL = {
+    "arviz",
+    "arviz_base",
+    "arviz_stats",
+    "matplotlib",
+    "nutpie",
+    "pandas",
+    "pyro",
+    "xarray",
+    "zarr",
+}
 TYPES_ONLY = OPTIONAL
 
 # Who knows Lightning, always as `import pytorch_lightning as pl`; nobody imports `lightning`.
