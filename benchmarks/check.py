@@ -11,6 +11,7 @@ so. A spline follows it.
 from __future__ import annotations
 
 import argparse
+import math
 import time
 
 import pavi
@@ -52,14 +53,14 @@ def main() -> None:
         {
             "elbo": found.elbo.mean,
             "elbo_se": found.elbo.standard_error,
-            "khat_globals": found.globals.khat,
+            "khat_globals": _number(found.globals.khat),
             "effective_sample_size": found.globals.effective_sample_size,
             "draws": found.globals.draws,
             "noise": found.globals.noise,
             "khat_rows": {
                 " x ".join(level.plates): {
-                    "median": float(level.khat.median()),
-                    "largest": float(level.khat.max()),
+                    "median": _number(float(level.khat.median())),
+                    "largest": _number(float(level.khat.max())),
                     "share_above": level.share,
                 }
                 for level in found.levels
@@ -70,6 +71,11 @@ def main() -> None:
             "check_seconds": checked - fitted,
         }
     )
+
+
+def _number(khat: float) -> float | None:
+    """JSON has no infinity: null where all weights are equal."""
+    return khat if math.isfinite(khat) else None
 
 
 if __name__ == "__main__":

@@ -28,7 +28,6 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Protocol, final, runtime_checkable
 
-import torch
 from rich.console import Console, ConsoleOptions
 from rich.table import Table
 from torch import Tensor
@@ -39,6 +38,7 @@ from pavi.data import PlateData
 from pavi.data.simulated import Cardinality
 from pavi.diagnostics.rank_figure import rank_figure
 from pavi.diagnostics.ranks import Inference, Sampler, random_entries, simulated_ranks
+from pavi.diagnostics.site_calibration import SiteCalibration, site_calibration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,30 +54,6 @@ class Conditioner(Protocol):
 
     def condition(self, data: PlateData) -> Sampler:
         """The posterior of a data set, see `pavi.AmortizedPosterior.condition`."""
-
-
-@final
-@dataclass(frozen=True)
-class SiteCalibration:
-    """Calibration of one template site.
-
-    Args:
-        ranks: Of one random entry per simulation, `(simulations,)`.
-        counts: How many of these fall into each bin, `(bins,)`.
-        p_value: Of the chi-square test that the bins are equally likely.
-        coverage: Per level, how often the central interval holds the true value.
-        standard_error: Per level, of the coverage.
-    """
-
-    ranks: Tensor
-    counts: Tensor
-    p_value: float
-    coverage: Mapping[float, float]
-    standard_error: Mapping[float, float]
-
-    def z(self, level: float) -> float:
-        """How many standard errors the coverage lies from its level."""
-        return (self.coverage[level] - level) / self.standard_error[level]
 
 
 @final
@@ -244,42 +220,6 @@ def inference(infer: Any) -> Inference:
         )
     function: Inference = infer
     return function
-
-
-def site_calibration(
-    ranks: Sequence[Tensor], chosen: Tensor, *, draws: int, bins: int, levels: Sequence[float]
-) -> SiteCalibration:
-    """What the ranks of a site say.
-
-    Args:
-        ranks: Per simulation, of all entries, from 0 to `draws`.
-        chosen: One of these per simulation, `(simulations,)`.
-        draws: Posterior draws of each simulation.
-        bins: Of the rank histogram.
-        levels: Of the central intervals.
-    """
-    simulations = len(ranks)
-    counts = torch.bincount(chosen * bins // (draws + 1), minlength=bins)
-    expected = simulations / bins
-    statistic = (counts - expected).double().square().sum() / expected
-    half = statistic.new_tensor((bins - 1) / 2)
-    coverage, errors = {}, {}
-    for level in levels:
-        low = (1 - level) / 2 * (draws + 1)
-        held = torch.stack(
-            [((r > low - 0.5) & (r < draws + 0.5 - low)).double().mean() for r in ranks]
-        )
-        coverage[level] = float(held.mean())
-        # All or none may be held, which says less than that there is no error.
-        least = (level * (1 - level) / simulations) ** 0.5 if len(set(held.tolist())) < 2 else 0.0
-        errors[level] = max(float(held.std() / simulations**0.5), least)
-    return SiteCalibration(
-        ranks=chosen,
-        counts=counts,
-        p_value=float(torch.special.gammaincc(half, statistic / 2)),
-        coverage=coverage,
-        standard_error=errors,
-    )
 
 
 def _check(*, simulations: int, draws: int, bins: int, levels: Sequence[float]) -> None:

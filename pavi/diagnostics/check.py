@@ -106,6 +106,7 @@ def _globals(
         khat=float(pareto_khat(log_weights)),
         effective_sample_size=float(1 / weights.square().sum()),
         draws=draws,
+        joint=root.tied,
         blamed=sites_to_blame(
             {site: torch.cat([part.values[site] for part in parts]) for site in root.sites},
             log_weights,

@@ -168,7 +168,8 @@ def _globals(tail: GlobalTail) -> Finding:
     value = (
         f"{_number(tail.khat)}; {tail.effective_sample_size:,.0f} of {tail.draws:,} draws count"
     )
-    check = f"k-hat of the globals: {_named(tail.sites)}"
+    which = "all latents jointly" if tail.joint else "the globals"
+    check = f"k-hat of {which}: {_named(tail.sites)}"
     if tail.noisy:
         verdict = "high, but by the noise of integrating the rows at least in part"
     elif tail.khat == -math.inf:

@@ -52,10 +52,6 @@ class Stage:
             for path in child.paths():
                 yield (self, *path)
 
-    def plates(self) -> frozenset[str]:
-        """All plates of the units from here on down."""
-        return frozenset(self.unit).union(*(child.plates() for child in self.children))
-
 
 def stages(model: HierarchicalModel, *, split: frozenset[str]) -> Stage:
     """The first stage, the sites without plates, with all others below it.

@@ -41,6 +41,7 @@ class GlobalTail:
         effective_sample_size: Of the weighted draws.
         draws: The number of draws.
         noise: The standard deviation of the log weights that comes from integrating the rows.
+        joint: Whether the weights are those of all latents at once, rows too.
         blamed: The sites whose values at the largest weights are unlike others.
     """
 
@@ -49,6 +50,7 @@ class GlobalTail:
     effective_sample_size: float
     draws: int
     noise: float
+    joint: bool = False
     blamed: tuple[str, ...] = ()
 
     @property

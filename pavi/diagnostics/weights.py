@@ -39,26 +39,24 @@ Rows that are tied by a crossing have no weight of their own; see `pavi.diagnost
 
 Reference:
     Andrieu and Roberts (2009), The pseudo-marginal approach, for weights with unbiased noise.
-    Vehtari et al. (2024), Pareto smoothed importance sampling, section 3.3 on marginals.
+    Yao, Vehtari, Simpson and Gelman (2018), Yes, but did it work? Evaluating variational
+    inference, ICML, for k-hat and calibration as judges of a guide.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pavi.core import PlateBatch
-from pavi.core.alignment import Alignment
-from pavi.core.distributions import unvalidated
 from pavi.data import PlateData
 from pavi.data.chunks import Chunks
-from pavi.diagnostics.stages import Frame, Stage
+from pavi.diagnostics.stages import Stage
+from pavi.diagnostics.walk import Walk, pair_means, tiled
 from pavi.guides.base import Draws, Guide
 
 
@@ -102,7 +100,7 @@ def global_weights(
         seed: Of the noise.
         block: The number of these draws, where there are others of the same seed.
     """
-    walk = _Walk(guide, np.random.default_rng([seed, block]))
+    walk = Walk(guide, np.random.default_rng([seed, block]))
     whole = data.batch()
     # Below the first stage, one whose rows are tied is drawn once for all parts, too.
     spine = [root, *(child for child in root.children if child.tied and not child.unit)]
@@ -124,7 +122,7 @@ def global_weights(
                 totals[-1] = totals[-1] + found.flatten(1).sum(1)
                 variance = variance + noise.flatten(1).sum(1)
     if len(spine) > 1:
-        found, variance = _pair_means(totals[1].unflatten(0, (inner, draws)))
+        found, variance = pair_means(totals[1].unflatten(0, (inner, draws)))
         totals = [totals[0] + found]
     return GlobalWeights(
         log_weights=totals[0],
@@ -159,7 +157,7 @@ def row_weights(
     Yields:
         Per part `(draws, contexts, *rows)`.
     """
-    walk = _Walk(guide, np.random.default_rng([seed, 1, len(path)]))
+    walk = Walk(guide, np.random.default_rng([seed, 1, len(path)]))
     shared = [stage for stage in path[:-1] if not chunks.split & set(stage.unit)]
     above = walk.down(shared, data.batch(), Draws(), contexts)
     for batch in chunks.batches(seed=seed):
@@ -167,139 +165,3 @@ def row_weights(
         yield walk.normalised(path[-1], batch, context, draws, inner)
         if not chunks.split & set(path[-1].unit):
             return  # Every part holds all of its rows.
-
-
-def tiled(drawn: Draws, count: int) -> Draws:
-    """All draws, `count` times one after the other."""
-
-    def repeat(values: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {k: v.repeat(count, *(1 for _ in v.shape[1:])) for k, v in values.items()}
-
-    return Draws(
-        repeat(drawn.values), repeat(drawn.log_p), repeat(drawn.log_q), repeat(drawn.features)
-    )
-
-
-@final
-class _Walk:
-    """Draws stages of a guide, each with noise of its own, and weighs them.
-
-    Parts of a log weight are in float64, `(draws, *rows of the unit of the stage)`.
-    """
-
-    def __init__(self, guide: Guide, rng: np.random.Generator) -> None:
-        self._guide, self._model, self._rng = guide, guide.model, rng
-
-    def draw(
-        self,
-        stage: Stage,
-        batch: PlateBatch,
-        above: Draws,
-        draws: int,
-        *,
-        antithetic: bool = False,
-    ) -> Draws:
-        """The stages above, as they are given, with this one drawn below them."""
-        if not stage.sites:
-            return above
-        # A guide starts its noise from the seed of the batch: the same one would give a stage
-        # the noise of the one above it.
-        return self._guide(
-            replace(batch, seed=int(self._rng.integers(2**63 - 1))),
-            draws=draws,
-            antithetic=antithetic,
-            given=above if above.values else None,
-            sites=[*above.values, *stage.sites],
-        )
-
-    @torch.no_grad()
-    def down(self, stages: Sequence[Stage], batch: PlateBatch, above: Draws, draws: int) -> Draws:
-        """The stages above with others drawn below them, one after the other."""
-        for stage in stages:
-            above = self.draw(stage, batch, above, draws)
-        return above
-
-    @torch.no_grad()
-    def normalised(
-        self, stage: Stage, batch: PlateBatch, above: Draws, count: int, inner: int
-    ) -> Tensor:
-        """Log ratios of a stage, `(count, draws above, *rows)`, of mean weight one."""
-        ratios = self.ratios(stage, batch, above, count, inner).unflatten(0, (count, -1))
-        return ratios - ratios.logsumexp(0) + math.log(count)
-
-    def latent_part(self, stage: Stage, drawn: Draws, batch: PlateBatch) -> Tensor:
-        """Prior over guide, of the latent sites of a stage."""
-        parts = {site: drawn.log_p[site] - drawn.log_q[site] for site in stage.sites}
-        return self._sum(stage, parts, batch, draws=_count(drawn))
-
-    def data_part(
-        self, stage: Stage, drawn: Draws, batch: PlateBatch, sites: Sequence[str]
-    ) -> Tensor:
-        """The density of the data of some sites."""
-        draws = _count(drawn)
-        with unvalidated():
-            parts = {
-                site: self._model.log_factor(site, drawn.values, batch, draws=draws)
-                for site in sites
-            }
-        return self._sum(stage, parts, batch, draws=draws)
-
-    def ratios(
-        self,
-        stage: Stage,
-        batch: PlateBatch,
-        above: Draws,
-        count: int,
-        inner: int,
-        *,
-        antithetic: bool = False,
-    ) -> Tensor:
-        """Log ratios of a stage, `count` for each draw above, with all below integrated."""
-        given = tiled(above, count)
-        drawn = self.draw(stage, batch, given, _count(given), antithetic=antithetic)
-        total = self.latent_part(stage, drawn, batch)
-        total = total + self.data_part(stage, drawn, batch, stage.observed)
-        for child in stage.children:
-            found, _ = self.integral(child, batch, drawn, inner)
-            total = total + self._sum_over(found, child.unit, stage.unit, batch)
-        return total
-
-    def integral(
-        self, stage: Stage, batch: PlateBatch, above: Draws, inner: int
-    ) -> tuple[Tensor, Tensor]:
-        """The log of `Z` per row for each draw above, and the variance of its error."""
-        ratios = self.ratios(stage, batch, above, inner, inner, antithetic=True)
-        return _pair_means(ratios.unflatten(0, (inner, -1)))
-
-    def _sum(
-        self, stage: Stage, parts: Mapping[str, Tensor], batch: PlateBatch, *, draws: int
-    ) -> Tensor:
-        total = torch.zeros(draws, *batch.shape(stage.unit), dtype=torch.float64)
-        for site, part in parts.items():
-            plates = tuple(self._model.sites[site].plates)
-            full = part.double().expand(draws, *batch.shape(plates))
-            total = total + self._sum_over(full, plates, stage.unit, batch)
-        return total
-
-    def _sum_over(self, value: Tensor, fine: Frame, coarse: Frame, batch: PlateBatch) -> Tensor:
-        if fine == coarse:
-            return value
-        graph = self._model.plates
-        align = Alignment.between(graph, coarse, fine, source_rank=0, target_rank=0)
-        return align.transposed(value, batch)
-
-
-def _count(drawn: Draws) -> int:
-    return len(next(iter(drawn.values.values())))
-
-
-def _pair_means(log_ratios: Tensor) -> tuple[Tensor, Tensor]:
-    """The log of the mean over antithetic draws, and the variance of the error of that log.
-
-    Args:
-        log_ratios: `(draws, ...)`; the second half mirrors the first.
-    """
-    one, other = log_ratios.chunk(2)
-    pairs = torch.logaddexp(one, other) - math.log(2)
-    mean = pairs.logsumexp(0) - math.log(len(pairs))
-    return mean, (pairs - mean).exp().var(0) / len(pairs)

@@ -19,7 +19,7 @@ bound, and no weight exceeds another here.
 Reference:
     Zhang and Stephens (2009), A new and efficient estimation method for the generalized Pareto
     distribution. Vehtari, Simpson, Gelman, Yao and Gabry (2024), Pareto smoothed importance
-    sampling, JMLR, sections 2.4 and 3.2 and appendix C for the prior of the shape.
+    sampling, JMLR, for its use on weights, the threshold and the prior of the shape.
 """
 
 from __future__ import annotations

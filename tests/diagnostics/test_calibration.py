@@ -10,9 +10,10 @@ from laws.exact_gre import SCALES, bounded, settle
 
 import pavi
 from pavi.diagnostics import Calibration, calibration
-from pavi.diagnostics.calibration import inference, site_calibration
+from pavi.diagnostics.calibration import inference
 from pavi.diagnostics.rank_figure import band
 from pavi.diagnostics.ranks import random_entries
+from pavi.diagnostics.site_calibration import site_calibration
 from pavi.models import gaussian_random_effects, gre_posterior
 
 MODEL = gaussian_random_effects(dim=2, scales=SCALES)

@@ -102,6 +102,7 @@ def test_guides_that_draw_all_at_once_are_judged_jointly(guide):
     assert found.levels == ()
     assert found.globals.sites == ("mu", "mu_g")
     assert found.bound == guide.bound
+    assert finding(found, "k-hat of all latents jointly")
 
 
 def test_crossed_rows_have_no_verdict_of_their_own():
