@@ -78,8 +78,6 @@ EXAMPLE = Example(
     fit=fit,
     figure=figure,
     steps=2000,
-    # Every item has 316 answers, which pin its effect down: it mixes badly taken apart.
-    nuts={"centred": ("b",)},
 )
 
 if __name__ == "__main__":
