@@ -40,7 +40,7 @@ EXAMPLE = Example(
     data=data,
     fit=fit,
     figure=figure,
-    steps=1000,
+    steps=2000,
     reference=lambda: stored("insteval", chains=2, draws=4000, seconds=44.0),
 )
 

@@ -76,6 +76,7 @@ def _facts(found: dict[str, object]) -> str:
         text += f", {reference['divergences']} divergences"
     if "largest_r_hat" in reference:
         text += f", largest R-hat {reference['largest_r_hat']:.3f}"
+        text += "" if reference["largest_r_hat"] <= 1.01 else " (**not converged**)"
     if "smallest_ess" in reference:
         text += f", smallest ESS {reference['smallest_ess']:,.0f}"
     return text + "."

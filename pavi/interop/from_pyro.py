@@ -7,9 +7,9 @@ parents in place, once for all draws by `torch.vmap`, and takes the parameters f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, Signature
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -18,8 +18,9 @@ from torch.distributions import Distribution
 from pavi.core import Covariate, HierarchicalModel, Latent, Observed, Plate
 from pavi.core.distributions import unvalidated
 from pavi.data import PlateData
+from pavi.interop.pyro_full_size import FullSize, at_rows, expanded
 from pavi.interop.pyro_links import link
-from pavi.interop.pyro_replay import PyroPlate, PyroSite, Replay
+from pavi.interop.pyro_replay import PyroSite, Replay
 
 SEEDS = (0, 1)
 
@@ -71,23 +72,20 @@ def from_pyro(
     return FromPyro(template, reading.data(template, dtype))
 
 
+@final
 class _Reading:
     """What runs of a Pyro model tell."""
 
     def __init__(self, replay: Replay) -> None:
-        self._replay = replay
         with torch.random.fork_rng(devices=[]):
-            first, second = (self._prior_run(seed) for seed in SEEDS)
+            first, second = (_prior_run(replay, seed) for seed in SEEDS)
         self._sites = first
-        self._frames = {p.name: p for site in first.values() for p in site.plates}
+        self._whole = FullSize(replay, first)
+        self._frames, self._full = self._whole.plates, self._whole.values
         self._check_names()
-        self._full = {name: self._expanded(site) for name, site in first.items()}
         self._observed = [name for name, site in first.items() if site.observed]
-        self._latents = [name for name in first if name not in self._observed]
-        other = {name: self._expanded(second[name]) for name in self._latents}
-        for name in self._observed:
-            self._full[name] = self._measured(name)
-            other[name] = self._full[name]
+        self._latents = self._whole.latents
+        other = {name: expanded(second[name]) for name in self._latents}
         self._parents = {name: self._dependence(name) for name in first}
         self._within: dict[str, dict[str, Tensor]] = {}
         for name, parents in self._parents.items():
@@ -125,10 +123,6 @@ class _Reading:
             arrays[name] = self._full[name].reshape(shape)
         return PlateData.from_arrays(arrays, template, links=self._within, dtype=dtype)
 
-    def _prior_run(self, seed: int) -> dict[str, PyroSite]:
-        torch.default_generator.manual_seed(seed)
-        return self._replay.run({}, rows={})
-
     def _check_names(self) -> None:
         for site in self._sites.values():
             for plate in site.plates:
@@ -143,112 +137,10 @@ class _Reading:
                 f"site {taken[0]!r} has the name of a plate's row numbers; rename it."
             )
 
-    def _expanded(self, site: PyroSite) -> Tensor:
-        """A value at full size: rows that one run does not draw repeat those it draws."""
-        value = site.value
-        for plate in site.plates:
-            axis = plate.dim - len(site.event_shape)
-            rows = torch.arange(plate.size) % plate.drawn
-            value = value.index_select(axis, rows)
-        return value
-
-    def _blocks(self, site: PyroSite) -> Iterator[tuple[dict[str, Tensor], dict[str, int]]]:
-        """Rows that cover the subsampled plates of a site, and how many of each are new."""
-        plates = [plate for plate in self._frames.values() if plate.drawn < plate.size]
-        yield from _cover(plates, {plate.name for plate in site.plates})
-
-    def _measured(self, name: str) -> Tensor:
-        """The observed values of a site, at full size."""
-        site = self._sites[name]
-
-        def values(rows: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-            return (self._replay.run(self._at(rows), rows=rows)[name].value,)
-
-        (found,) = self._gathered(site, values, ranks=(len(site.event_shape),))
-        return found
-
-    def _at(
-        self, rows: Mapping[str, Tensor], given: Mapping[str, Tensor] | None = None
-    ) -> dict[str, Tensor]:
-        """The latent values, full size, at the rows of one run."""
-        found = {}
-        for name in self._latents:
-            value = (given or {}).get(name, self._full[name])
-            site = self._sites[name]
-            for plate in site.plates:
-                if plate.name in rows:
-                    axis = plate.dim - len(site.event_shape)
-                    value = value.index_select(axis, rows[plate.name])
-            found[name] = value
-        return found
-
-    def _gathered(
-        self,
-        site: PyroSite,
-        run: Callable[[Mapping[str, Tensor]], tuple[Tensor, ...]],
-        *,
-        ranks: Sequence[int],
-    ) -> tuple[Tensor, ...]:
-        """Tensors `(*Pyro's batch axes, *rank)` of runs, put together at full size."""
-        subsampled = [p for p in site.plates if p.drawn < p.size]
-        pieces: dict[tuple[int, ...], tuple[Tensor, ...]] = {}
-        for rows, news in self._blocks(site):
-            found = run(rows)
-            for plate in subsampled:
-                found = tuple(
-                    t.narrow(
-                        axis := plate.dim - rank + t.ndim,
-                        t.shape[axis] - news[plate.name],
-                        news[plate.name],
-                    )
-                    for t, rank in zip(found, ranks, strict=True)
-                )
-            pieces[tuple(int(rows[p.name][-1]) for p in subsampled)] = found
-        keys = sorted(pieces)
-        for position in range(len(subsampled) - 1, -1, -1):
-            axis_of = subsampled[position].dim
-            groups: dict[tuple[int, ...], list[tuple[Tensor, ...]]] = {}
-            for key in keys:
-                groups.setdefault(key[:position], []).append(pieces[key])
-            pieces = {
-                key: tuple(
-                    torch.cat(parts, axis_of - rank)
-                    for parts, rank in zip(zip(*group, strict=True), ranks, strict=True)
-                )
-                for key, group in groups.items()
-            }
-            keys = sorted(pieces)
-        return pieces[()]
-
-    def _parameters(self, name: str, given: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-        """The parameters of a site at full size, `(*plates, *parameter)` each."""
-        site = self._sites[name]
-        dims = max((-plate.dim for plate in self._frames.values()), default=0)
-        dims = max(dims, len(site.batch_shape))
-        original = site.parts.tensors()
-        ranks = [tensor.ndim - len(site.batch_shape) for tensor in original]
-
-        def run(rows: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-            found = self._replay.run(self._at(rows, given), rows=rows)[name]
-            tensors = []
-            for tensor, rank in zip(found.parts.tensors(), ranks, strict=True):
-                lead = tensor.ndim - rank
-                tensors.append(tensor.reshape((1,) * (dims - lead) + tuple(tensor.shape)))
-            return tuple(tensors)
-
-        full = self._gathered(site, run, ranks=ranks)
-        own = {plate.dim + dims for plate in site.plates}
-        found = []
-        for tensor, rank in zip(full, ranks, strict=True):
-            sizes = [n for axis, n in enumerate(tensor.shape[:dims]) if axis in own]
-            found.append(tensor.reshape((*sizes, *tensor.shape[dims:])))
-            assert tensor.ndim == dims + rank
-        return tuple(found)
-
     def _dependence(self, name: str) -> tuple[str, ...]:
         """The latent sites that the parameters of a site depend on."""
         leaves = {n: self._full[n].clone().requires_grad_() for n in self._latents if n != name}
-        parameters = [t for t in self._parameters(name, leaves) if t.requires_grad]
+        parameters = [t for t in self._whole.parameters(name, leaves) if t.requires_grad]
         if not parameters:
             return ()
         total = torch.stack([t.sum() for t in parameters]).sum()
@@ -274,7 +166,7 @@ class _Reading:
                 "model with whole plates, as pavi draws batches itself."
             )
         found = link(
-            lambda value: self._parameters(name, {parent: value}),
+            lambda value: self._whole.parameters(name, {parent: value}),
             self._full[parent],
             axis=source.dim - len(site.event_shape) + self._full[parent].ndim,
         )
@@ -294,8 +186,8 @@ class _Reading:
     def _check_dependence(self, name: str, other: Mapping[str, Tensor]) -> None:
         """With other values everywhere, the parents alone must explain the parameters."""
         parents = {parent: other[parent] for parent in self._parents[name]}
-        expected = self._parameters(name, {n: other[n] for n in self._latents})
-        found = self._parameters(name, parents)
+        expected = self._whole.parameters(name, {n: other[n] for n in self._latents})
+        found = self._whole.parameters(name, parents)
         same = (
             torch.allclose(a, b, rtol=1e-5, atol=1e-7, equal_nan=True)
             for a, b in zip(found, expected, strict=True)
@@ -362,7 +254,7 @@ class _Reading:
         filler = self._full[parent].to(value)
         filler = filler.reshape((*(p.size for p in site.plates), *site.event_shape))
         for axis, plate in enumerate(through):
-            value = _at_rows(value, places[plate], self._frames[plate].size, axis=1 + axis)
+            value = at_rows(value, places[plate], self._frames[plate].size, axis=1 + axis)
         known = torch.ones((), dtype=torch.bool)
         for plate in through:
             mask = torch.zeros(self._frames[plate].size, dtype=torch.bool)
@@ -374,11 +266,11 @@ class _Reading:
     def _batched(self, name: str, given: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         """The parameters of a site for every draw, `(draws, *plates, *parameter)`."""
         if not given:
-            return tuple(t.unsqueeze(0) for t in self._parameters(name, {}))
+            return tuple(t.unsqueeze(0) for t in self._whole.parameters(name, {}))
         draws = max(len(value) for value in given.values())
         given = {n: v.expand(draws, *v.shape[1:]) for n, v in given.items()}
         try:
-            found = torch.vmap(lambda values: self._parameters(name, values))(given)
+            found = torch.vmap(lambda values: self._whole.parameters(name, values))(given)
         except RuntimeError as error:
             if "vmap" not in str(error):
                 raise
@@ -389,38 +281,10 @@ class _Reading:
         return tuple(found)
 
 
+def _prior_run(replay: Replay, seed: int) -> dict[str, PyroSite]:
+    torch.default_generator.manual_seed(seed)
+    return replay.run({}, rows={})
+
+
 def _row(plate: str) -> str:
     return f"{plate}_row"
-
-
-def _cover(
-    plates: Sequence[PyroPlate], wanted: set[str]
-) -> Iterator[tuple[dict[str, Tensor], dict[str, int]]]:
-    """Rows of every subsampled plate, so that together they cover the wanted ones."""
-    if not plates:
-        yield {}, {}
-        return
-    plate, *others = plates
-    done = 0
-    while done < plate.size:
-        end = min(done + plate.drawn, plate.size)
-        rows = torch.arange(end - plate.drawn, end)
-        for more, news in _cover(others, wanted):
-            yield {plate.name: rows, **more}, {plate.name: end - done, **news}
-        if plate.name not in wanted:
-            return
-        done = end
-
-
-def _at_rows(value: Tensor, places: Tensor, size: int, *, axis: int) -> Tensor:
-    """Put rows in their places of an axis of full size; others are arbitrary.
-
-    A row that occurs twice is read once, so that gradients are not counted twice.
-    """
-    count = len(places)
-    if value.shape[axis] == 1 and count > 1:
-        value = value.expand(*value.shape[:axis], count, *value.shape[axis + 1 :])
-    source = torch.full((size,), 0, dtype=torch.int64)
-    order = torch.arange(count - 1, -1, -1)
-    source[places[order]] = order
-    return value.index_select(axis, source)
