@@ -132,7 +132,9 @@ def test_the_stored_evidence_of_hierarchical_variance_against_quadrature():
 
 
 def test_unknown_evidences_are_refused():
-    with pytest.raises(ValueError, match=r"no stored evidence of 'gre'; there are \['gm', 'hv'"):
+    with pytest.raises(
+        ValueError, match=r"no stored evidence of 'gre'; there are \['chem97', 'gm', 'hv'"
+    ):
         load_evidence("gre")
     with pytest.raises(ValueError, match="data of seed 0, got data_seed=3"):
         load_evidence("nc", data_seed=3)
