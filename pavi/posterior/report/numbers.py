@@ -13,8 +13,8 @@ def short(value: float) -> str:
     """Four significant digits, with a proper minus sign; large whole numbers in full.
 
     Example:
-        >>> short(1234567.0), short(0.012345), short(3.0)
-        ('1,234,567', '0.01234', '3')
+        >>> short(1234567.0), short(0.0123456), short(3.0)
+        ('1,234,567', '0.01235', '3')
     """
     if not isfinite(value):
         return "not finite"
