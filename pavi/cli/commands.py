@@ -128,6 +128,7 @@ def report_command(given: Namespace) -> None:
             "SHA-256 of the model file": card["model"]["sha256"],
             "SHA-256 of the data": card["data"]["sha256"],
         },
+        check=not given.no_check,
         progress=not given.quiet,
     )
     Console().print(f"The report is {out}", soft_wrap=True)

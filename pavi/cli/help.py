@@ -101,5 +101,6 @@ example:
   pavi report fit --out chem97.html --title "A-level scores"
 
 The report is one HTML file that needs nothing else: the model, the data, the course of the fit,
-tables and figures of the posterior, predictive checks and where all of it comes from.
+tables and figures of the posterior, predictive checks, whether to trust the fit, and where all of
+it comes from.
 """

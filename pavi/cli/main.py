@@ -108,6 +108,9 @@ def build_parser() -> argparse.ArgumentParser:
     _fit(report)
     _out(report, required=False, default="report.html in the folder of the fit")
     report.add_argument("--title", metavar="TEXT", help="the heading")
+    report.add_argument(
+        "--no-check", action="store_true", help="leave the diagnostics out, which take longest"
+    )
     _draws(report)
 
     summary = command(

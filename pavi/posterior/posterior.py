@@ -230,12 +230,13 @@ class Posterior:
         draws: int = 1000,
         seed: int = 0,
         provenance: Mapping[str, str] | None = None,
+        check: bool = True,
         progress: bool = False,
     ) -> None:
         """Write one HTML file that tells the fit; it needs no network and nothing beside it.
 
         The model, the data, the course of the ELBO, tables and figures of the posterior,
-        predictive checks and the provenance. Parts that need measured values are left out of the
+        predictive checks, the verdicts of `check` and the provenance. Parts that need measured values are left out of the
         report of a posterior that was loaded without them.
 
         Args:
@@ -244,6 +245,7 @@ class Posterior:
             draws: The number of draws that tables and figures are computed from.
             seed: Of these draws.
             provenance: Further lines about where the fit comes from, by name.
+            check: Whether to diagnose the fit too, which takes longest.
             progress: Whether to show a bar.
 
         Raises:
@@ -257,6 +259,7 @@ class Posterior:
             draws=draws,
             seed=seed,
             provenance=provenance or {},
+            check=check,
             progress=progress,
         )
 

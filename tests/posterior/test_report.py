@@ -6,7 +6,6 @@ import re
 import sys
 from base64 import b64decode
 from html.parser import HTMLParser
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from torch.distributions import Bernoulli, HalfNormal, Normal, Poisson
 
 import pavi
 from pavi import Covariate, HierarchicalModel, Latent, Observed, Plate
-from pavi.posterior.report import replicates as replicates_file
+from pavi.diagnostics import Grade
 from pavi.posterior.report.diagnostics_section import diagnostics_section
 from pavi.posterior.report.numbers import aligned
 from pavi.posterior.report.page import Cells, Section, render
@@ -23,7 +22,16 @@ from pavi.posterior.report.predictive import Statistic, _Range, _Sums, predictiv
 from pavi.posterior.report.predictive_section import predictive_section
 from pavi.posterior.report.replicates import replicates
 
-PARTS = ["Model", "Data", "Fit", "Globals", "Groups", "Predictive checks", "Provenance"]
+PARTS = [
+    "Model",
+    "Data",
+    "Fit",
+    "Globals",
+    "Groups",
+    "Predictive checks",
+    "Diagnostics",
+    "Provenance",
+]
 
 
 def ragged(likelihood, extra=None):
@@ -74,9 +82,8 @@ def test_an_observed_parent_is_drawn_again_with_its_children():
     torch.testing.assert_close(part.drawn["w"], part.drawn["y"], rtol=0, atol=1e-3)
 
 
-def test_replicates_come_in_parts_with_all_rows_once(posterior, monkeypatch):
-    monkeypatch.setattr(replicates_file, "BUDGET", 60)
-    parts = list(replicates(posterior, draws=5, seed=0))
+def test_replicates_come_in_parts_with_all_rows_once(posterior):
+    parts = list(replicates(posterior, draws=5, seed=0, budget=60))
     assert len(parts) > 1
     found = torch.cat([part.measured["y"] for part in parts])
     assert torch.equal(found.sort().values, posterior.data.values["y"].sort().values)
@@ -286,11 +293,20 @@ def test_models_of_every_kind_have_a_report(tmp_path):
     assert page.headings == [part for part in PARTS if part != "Globals"]
 
 
-def test_what_check_says_is_a_section_where_there_is_one(posterior):
-    assert diagnostics_section(SimpleNamespace()) is None
-    section = diagnostics_section(SimpleNamespace(check=lambda: "k-hat 0.3: trust it"))
-    assert section.title == "Diagnostics"
-    assert section.blocks[0].text == "k-hat 0.3: trust it"
+def test_what_check_says_is_a_section(posterior):
+    diagnosis = posterior.check(draws=200)
+    section = diagnostics_section(diagnosis)
+    assert [row[2] for row in section.blocks[0].rows] == [f.verdict for f in diagnosis.findings]
+    said = [diagnosis.warning] if diagnosis.warning else []
+    assert section.blocks[1:] == [*said, *diagnosis.advice]
+    poor = {n for n, f in enumerate(diagnosis.findings) if f.grade is Grade.POOR}
+    assert section.blocks[0].marked == poor
+
+
+def test_a_report_without_checks_has_no_such_section(posterior, tmp_path):
+    posterior.report(tmp_path / "r.html", draws=20, check=False)
+    headings = Page((tmp_path / "r.html").read_text()).headings
+    assert headings == [part for part in PARTS if part != "Diagnostics"]
 
 
 def test_marked_rows_are_marked():

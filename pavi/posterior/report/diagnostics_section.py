@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from rich.console import Console
-
-from pavi.posterior.report.page import Section, Verbatim
-
-if TYPE_CHECKING:
-    from pavi.posterior.posterior import Posterior
-
-WIDTH = 88  # characters
+from pavi.diagnostics import Diagnosis, Grade
+from pavi.posterior.report.page import Block, Cells, Section
 
 
-def diagnostics_section(posterior: Posterior) -> Section | None:
-    """What `posterior.check()` says; None where posteriors have no such method."""
-    check = getattr(posterior, "check", None)
-    if check is None:
-        return None
-    console = Console(width=WIDTH, color_system=None, force_terminal=False)
-    with console.capture() as capture:
-        console.print(check())
-    lines = [line.rstrip() for line in capture.get().rstrip().splitlines()]
-    return Section("Diagnostics", [Verbatim("\n".join(lines))])
+def diagnostics_section(diagnosis: Diagnosis) -> Section:
+    """Every check with its verdict, then the warning and what to try."""
+    findings = diagnosis.findings
+    table = Cells(
+        ("check", "found", "verdict"),
+        [(finding.check, finding.value, finding.verdict) for finding in findings],
+        texts=3,
+        marked=frozenset(n for n, f in enumerate(findings) if f.grade is Grade.POOR),
+    )
+    said = [diagnosis.warning] if diagnosis.warning else []
+    blocks: list[Block] = [table, *said, *diagnosis.advice]
+    return Section("Diagnostics", blocks)

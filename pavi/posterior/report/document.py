@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pavi.posterior.posterior import Posterior
 
 REPLICATES = 200
+CHECKED = 500  # draws of the diagnostics
 ENDINGS = (".html", ".htm")
 
 
@@ -37,6 +38,7 @@ def write_report(
     draws: int,
     seed: int,
     provenance: Mapping[str, str],
+    check: bool,
     progress: bool,
 ) -> None:
     """See `Posterior.report`."""
@@ -47,7 +49,7 @@ def write_report(
         raise ImportError(
             "report() needs matplotlib, which is optional: pip install 'pavi-torch[plot]'"
         ) from None
-    parts = _parts(posterior, draws=draws, seed=seed, provenance=provenance)
+    parts = _parts(posterior, draws=draws, seed=seed, provenance=provenance, check=check)
     # A fixed salt in place of random ids: the same fit gives the same images.
     with rc_context({"svg.hashsalt": "pavi"}):
         found = [part() for part in track(parts, "report", disable=not progress, transient=True)]
@@ -66,20 +68,26 @@ def write_report(
 
 
 def _parts(
-    posterior: Posterior, *, draws: int, seed: int, provenance: Mapping[str, str]
+    posterior: Posterior, *, draws: int, seed: int, provenance: Mapping[str, str], check: bool
 ) -> list[Callable[[], Section | None]]:
     """The parts from top to bottom, each None where the posterior has nothing to say."""
-    measured = all(site in posterior.data.values for site in posterior.model.observed)
+    observed = posterior.model.observed
+    measured = bool(observed) and all(site in posterior.data.values for site in observed)
     summary = cache(lambda: posterior.summary(draws=draws, seed=seed, levels=LEVELS))
 
     def course() -> Section | None:
-        elbo = posterior.elbo(seed=seed) if measured and posterior.model.observed else None
+        elbo = posterior.elbo(seed=seed) if measured else None
         return fit_section(posterior, elbo=elbo)
 
     def predictive() -> Section | None:
-        if not (measured and posterior.model.observed):
+        if not measured:
             return None
         return predictive_section(predictive_checks(posterior, draws=REPLICATES, seed=seed))
+
+    def diagnostics() -> Section | None:
+        if not (measured and check):
+            return None
+        return diagnostics_section(posterior.check(draws=CHECKED, seed=seed))
 
     return [
         lambda: model_section(posterior),
@@ -88,7 +96,7 @@ def _parts(
         lambda: globals_section(summary()),
         lambda: groups_section(summary()),
         predictive,
-        lambda: diagnostics_section(posterior) if measured else None,
+        diagnostics,
         lambda: provenance_section(posterior, given=provenance),
     ]
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
-import torch
+import numpy as np
 from torch import Tensor
 
-from pavi.core.distributions import unvalidated
-from pavi.data.chunks import Chunks
-from pavi.metrics.log_ratio import draw_fixed
+from pavi.posterior.ancestral import replicate
+from pavi.posterior.joint_draws import BUDGET, JointDraws
 
 if TYPE_CHECKING:
     from pavi.posterior.posterior import Posterior
-
-BUDGET = 2**24  # how many numbers a part may hold, over all draws and sites
 
 
 @final
@@ -36,8 +32,9 @@ class Replicates:
     present: Mapping[str, Tensor]
 
 
-@torch.no_grad()
-def replicates(posterior: Posterior, *, draws: int, seed: int) -> Iterator[Replicates]:
+def replicates(
+    posterior: Posterior, *, draws: int, seed: int, budget: int = BUDGET
+) -> Iterator[Replicates]:
     r"""Data sets from the posterior predictive distribution.
 
     .. math:: p(x^{rep} \mid x) \approx \int p(x^{rep} \mid \theta) \, q(\theta) \, d\theta
@@ -49,24 +46,22 @@ def replicates(posterior: Posterior, *, draws: int, seed: int) -> Iterator[Repli
         posterior: With its data.
         draws: The number of replicated data sets.
         seed: Of the draws.
+        budget: How many numbers a part may hold, over all draws and sites.
     """
-    model, guide, data = posterior.model, posterior.guide, posterior.data
-    chunks = Chunks(data, draws=draws, budget=sys.maxsize if guide.whole else BUDGET)
-    fixed = draw_fixed(guide, data, chunks, draws=draws, seed=seed)
-    generator = torch.Generator().manual_seed(seed)
+    model = posterior.model
+    joint = JointDraws(
+        posterior.guide, posterior.data, draws=draws, seed=seed, budget=budget, observed=True
+    )
     shared: dict[str, Tensor] = {}
-    for batch in chunks.batches(seed=seed):
-        values = {**guide(batch, draws=draws, given=fixed).values, **shared}
+    for number, part in enumerate(joint.parts()):
         sites = [site for site in model.observed if site not in shared]
-        noise = int(torch.randint(2**62, (), generator=generator))
-        with unvalidated(), torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(noise)
-            # In the order of the graph: an observed parent is drawn again before its children.
-            for site in sites:
-                values[site] = model.conditional(site, values, batch, draws=draws).sample()
-        shared.update({site: values[site] for site in sites if chunks.shared(site)})
+        noise = int(np.random.default_rng([seed, number, 4]).integers(2**63 - 1))
+        values = {**part.draws.values, **shared}
+        drawn = replicate(model, sites, values, part.batch, draws=draws, seed=noise)
+        shared.update({site: drawn[site] for site in sites if joint.chunks.shared(site)})
+        present = part.batch.present
         yield Replicates(
-            drawn={site: values[site] for site in sites},
-            measured={site: batch.values[site] for site in sites},
-            present={site: batch.present[site] for site in sites if site in batch.present},
+            drawn=drawn,
+            measured={site: part.batch.values[site] for site in sites},
+            present={site: present[site] for site in sites if site in present},
         )
