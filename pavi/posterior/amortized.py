@@ -38,7 +38,7 @@ class AmortizedPosterior:
         """The posterior of a data set, of any cardinalities.
 
         Raises:
-            ValueError: If the data belong to another model.
+            ValueError: If the data belong to another model or hold no observed values.
         """
         if found := difference(signature(self.model), signature(data.model)):
             raise ValueError(f"the data belong to another model than the guide: {found}.")

@@ -206,8 +206,8 @@ class Posterior:
             progress: Whether to show a bar.
 
         Raises:
-            ValueError: If the data belong to another model, or a plate that is not in `new` has
-                unseen rows.
+            ValueError: If the data belong to another model or hold no observed values, or a plate
+                that is not in `new` has unseen rows.
         """
         assert isinstance(self.trained, PlateAmortizedGuide)
         guide = extended_guide(

@@ -112,16 +112,16 @@ def _recognised(
         raise ValueError(f"the data belong to another model than the posterior: {found}.")
     rows = data.rows_in(fitted)
     check_known(rows, data, new)
-    for name in latents:
-        for plate in model.sites[name].plates:
-            for held, which in ((fitted, "that were fitted"), (data, "to predict")):
-                if plate not in (new or ()) and held.names(plate) is None:
-                    raise ValueError(
-                        f"the rows of plate {plate!r}, which {name!r} lies on, cannot be told to "
-                        f"be old or new: in the data {which} they, or those above them, have no "
-                        "labels. Give labels, as in PlateData.from_arrays(..., labels=...), or "
-                        f"name the plate in new=[{plate!r}] if all of its rows are new."
-                    )
+    lying = {plate: name for name in latents for plate in model.sites[name].plates}
+    for plate, name in lying.items():
+        for held, which in ((fitted, "that were fitted"), (data, "to predict")):
+            if plate not in (new or ()) and held.names(plate) is None:
+                raise ValueError(
+                    f"the rows of plate {plate!r}, which {name!r} lies on, cannot be told to be "
+                    f"old or new: in the data {which} they, or those above them, have no labels. "
+                    "Give labels, as in PlateData.from_arrays(..., labels=...), or name the plate "
+                    f"in new=[{plate!r}] if all of its rows are new."
+                )
     return {plate: numbers.numpy() for plate, numbers in rows.items()}
 
 

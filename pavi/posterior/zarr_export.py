@@ -40,8 +40,8 @@ def to_zarr(
     """Write draws of all latents to a zarr folder part by part; all of it or nothing.
 
     `xarray.open_datatree(path, engine="zarr", consolidated=False)` reads it, as ArviZ's group
-    `posterior`. Some draws
-    of all rows are made and written at a time; where one draw exceeds the budget, some rows of it.
+    `posterior`. Some draws of all rows are made and written at a time; where one draw exceeds the
+    budget, some rows of it.
 
     Args:
         posterior: The posterior.

@@ -88,6 +88,16 @@ def test_data_of_another_model_are_refused(data):
         posterior.extend(wrong)
 
 
+def test_groups_that_nobody_measured_are_refused(data):
+    posterior = pavi.Posterior(pavi.PlateAmortizedGuide(data.model, data.cardinalities), data)
+    frame = pd.DataFrame({"school": ["s00", "x"]})
+    new = pavi.PlateData.from_frame(frame, nested(), observed=False)
+    with pytest.raises(
+        ValueError, match=r"needs the observed values of \['y'\]; .*predict\(data="
+    ):
+        posterior.extend(new)
+
+
 def test_a_subset_keeps_links_and_labels(data):
     part = data.subset(school=[3, 17])
     assert part.labels["school"] == ["s03", "s17"]
