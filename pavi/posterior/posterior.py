@@ -236,8 +236,8 @@ class Posterior:
         """Write one HTML file that tells the fit; it needs no network and nothing beside it.
 
         The model, the data, the course of the ELBO, tables and figures of the posterior,
-        predictive checks, the verdicts of `check` and the provenance. Parts that need measured values are left out of the
-        report of a posterior that was loaded without them.
+        predictive checks, the verdicts of `check` and the provenance. Parts that need measured
+        values are left out of the report of a posterior that was loaded without them.
 
         Args:
             path: The file, which ends in `.html`; one that is there is replaced.
