@@ -16,6 +16,8 @@ from pavi.training.exchange import average_gradients, leave_out
 from pavi.training.optimization import Optimization
 from pavi.training.step_log import logs_this_step
 
+SHOWN = 5  # names of parameters in a message
+
 
 class NonFiniteLossError(RuntimeError):
     """The loss or its gradient is NaN or infinite."""
@@ -119,7 +121,8 @@ class VariationalInference(pl.LightningModule):
             named = [(n, p.grad) for n, p in self.guide.named_parameters() if p.grad is not None]
             broken = [n for n, g in named if not torch.isfinite(g.to_dense()).all()]
             raise NonFiniteLossError(
-                f"step {self.global_step}: the gradient is not finite at {broken or 'their sum'}; "
+                f"step {self.global_step}: the gradient is not finite at "
+                f"{_few(broken) or 'their sum'}; "
                 "the parameters are as they were before the step. Look at the distributions of "
                 "these sites; a smaller learning rate may help."
             )
@@ -130,8 +133,8 @@ class VariationalInference(pl.LightningModule):
         listed = ", ".join(f"{name} ({term})" for name, term in bad.items()) or "their sum"
         broken = [n for n, p in self.guide.named_parameters() if not torch.isfinite(p).all()]
         hint = (
-            f"These parameters are not finite either: {broken}; the step before had a gradient "
-            "that was not finite."
+            f"These parameters are not finite either: {_few(broken)}; the step before had a "
+            "gradient that was not finite."
             if broken
             else "All parameters are finite: look at the distribution of these sites."
         )
@@ -140,3 +143,9 @@ class VariationalInference(pl.LightningModule):
             f"the sites to blame are {listed}. {hint} "
             "A smaller learning rate or clip_norm may help."
         )
+
+
+def _few(names: list[str]) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - SHOWN
+    return f"{', '.join(names[:SHOWN])} and {more} more" if more > 0 else ", ".join(names)

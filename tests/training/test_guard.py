@@ -118,9 +118,7 @@ def test_a_loss_that_is_not_finite_names_step_and_site(problem, breaking, tmp_pa
 @pytest.mark.parametrize("batch", [{}, {"group": 2}], ids=["all rows", "some rows"])
 def test_a_gradient_that_is_not_finite_changes_nothing(problem, breaking, tmp_path, batch):
     data, guide = problem(NaNGradient.apply)
-    message = (
-        rf"^step {BREAKS}: the gradient is not finite at \[.*'flows.a.head.weight'.*; the par"
-    )
+    message = rf"^step {BREAKS}: the gradient is not finite at .*flows.a.head.weight.*; the par"
     with pytest.raises(NonFiniteLossError, match=message):
         run(data, guide, breaking, tmp_path, batch)
     check_nothing_changed(guide, breaking.before, tmp_path)
