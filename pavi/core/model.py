@@ -45,7 +45,7 @@ class HierarchicalModel:
 
     Raises:
         ValueError: If a plate or a parent is unknown, sites depend on each other in a circle, a
-            site uses one outside its plates, or a conditional fails on tiny plates: it is run
+            site uses one outside its plates or has a name that cannot be used, or a conditional fails on tiny plates: it is run
             once on them, with distinct sizes, to see that it returns a distribution of the right
             shape, continuous and reparameterised where the site is latent.
 
@@ -69,6 +69,7 @@ class HierarchicalModel:
         self.plates = PlateGraph(plates)
         self.sites: dict[str, Site] = _ordered(sites)
         for name, site in self.sites.items():
+            _check_name(name)
             self._check_plates(name, site)
         self._alignments = {
             (parent, name): self._alignment(parent, name)
@@ -240,6 +241,19 @@ class HierarchicalModel:
             )
         except ValueError as error:
             raise ValueError(f"site {name!r} uses {parent!r}, which {error}.") from None
+
+
+def _check_name(name: str) -> None:
+    """Weights of a site are kept under its name, so the name must be free there."""
+    if not name.isidentifier():
+        raise ValueError(
+            f"site {name!r}: a name must be a Python identifier, so that it can be an argument."
+        )
+    if hasattr(torch.nn.ModuleDict, name) or name == "training":
+        raise ValueError(
+            f"site {name!r} has the name of a method of torch's modules, under which its weights "
+            f"cannot be kept; call it {name + '_'!r}, say."
+        )
 
 
 def _ordered(sites: Mapping[str, Site]) -> dict[str, Site]:

@@ -79,6 +79,8 @@ def test_supports_and_latent_dimensions():
          r"site 'a': its conditional failed with ZeroDivisionError.*got mu \(2,\)"),
         ({"mu": NORMAL, "a": Latent(lambda mu: Normal(0.0, mu - 100.0))},
          r"site 'a': its conditional failed with ValueError: Expected parameter scale"),
+        ({"half": NORMAL}, r"site 'half' has the name of a method of torch's .*; call it 'half_'"),
+        ({"a.b": NORMAL}, r"site 'a.b': a name must be a Python identifier"),
         ({"a": Latent(lambda: Poisson(1.0))}, r"site 'a' is latent and its Poisson is discrete"),
         ({"a": Latent(lambda: Bernoulli(0.5))}, r"'a' is latent and its Bernoulli is discrete"),
         ({"a": Latent(lambda: VonMises(0.0, 1.0))},
