@@ -45,9 +45,10 @@ class HierarchicalModel:
 
     Raises:
         ValueError: If a plate or a parent is unknown, sites depend on each other in a circle, a
-            site uses one outside its plates or has a name that cannot be used, or a conditional fails on tiny plates: it is run
-            once on them, with distinct sizes, to see that it returns a distribution of the right
-            shape, continuous and reparameterised where the site is latent.
+            site uses one outside its plates or has a name that cannot be used, or a conditional
+            fails on tiny plates: it is run once on them, with distinct sizes, to see that it
+            returns a distribution of the right shape, continuous and reparameterised where the
+            site is latent.
 
     Example:
         >>> import pavi
