@@ -11,7 +11,7 @@ STAMP := .venv/.installed
 CONSTRAINTS := constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo reproduce test lint format clean
+.PHONY: help install demo reproduce docs test lint format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 			"Try: make PYTHON=/path/to/python3.11 $(or $(MAKECMDGOALS),install)" >&2; exit 1; }
 	'$(PYTHON)' -m venv .venv
 	$(BIN)/python -m pip install --constraint $(CONSTRAINTS) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
-	$(BIN)/python -m pip install --constraint $(CONSTRAINTS) --editable '.[arviz,data,experiments,nuts,plot,pyro,zarr,dev]'
+	$(BIN)/python -m pip install --constraint $(CONSTRAINTS) --editable '.[arviz,data,docs,experiments,nuts,plot,pyro,zarr,dev]'
 	@touch $@
 
 demo: $(STAMP) ## fit the three-level school model to Chem97 and draw its figures
@@ -35,6 +35,9 @@ reproduce: $(STAMP) ## every ablation of the paper; PRESET=smoke, desk or full
 	@failed=; for study in $(notdir $(patsubst %/,%,$(sort $(wildcard configs/reproduce/*/)))); do \
 		$(BIN)/python -m experiments.reproduce $$study --preset $(PRESET) || failed="$$failed $$study"; \
 	done; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
+
+docs: $(STAMP) ## build the documentation in docs/_build; warnings are errors
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
 
 # One thread per process: the two workers already fill two cores.
 test: export OMP_NUM_THREADS = 1
