@@ -105,9 +105,9 @@ class Residual(ConditionalFlow):
     """A zuko flow on the noise followed by an affine map.
 
     The zuko flow stands on the side of the noise, where its input is standardised and inside the
-    box of a spline at every stage of training. It starts as the identity. Its networks read the
-    context through an inverse hyperbolic sine: far from where it was a step ago, an upstream
-    value must not throw what they compute.
+    box of a spline at every stage of training. It starts as the identity. Its networks read
+    upstream values through an inverse hyperbolic sine: one that lies far from where it was a step
+    ago must not throw what they compute.
 
     Args:
         bend: A lazy zuko flow with context `(encoding, upstream)`.
@@ -168,8 +168,9 @@ class Residual(ConditionalFlow):
 
     def _context(self, like: Tensor, context: FlowContext) -> Tensor | None:
         lead = like.shape[:-1]
-        parts = [context.encoding, *([context.upstream] if self._sees_upstream else [])]
+        parts = [context.encoding]
+        if self._sees_upstream:
+            parts.append(context.upstream.asinh())
         if not any(part.shape[-1] for part in parts):
             return None
-        seen = torch.cat([part.expand(*lead, part.shape[-1]) for part in parts], dim=-1)
-        return seen.asinh()
+        return torch.cat([part.expand(*lead, part.shape[-1]) for part in parts], dim=-1)
