@@ -14,6 +14,7 @@ def diagnostics_section(diagnosis: Diagnosis) -> Section:
         [(finding.check, finding.value, finding.verdict) for finding in findings],
         texts=3,
         marked=frozenset(n for n, f in enumerate(findings) if f.grade is Grade.POOR),
+        prose=True,
     )
     said = [diagnosis.warning] if diagnosis.warning else []
     blocks: list[Block] = [table, *said, *diagnosis.advice]

@@ -28,6 +28,7 @@ class Cells:
         caption: What stands above it.
         texts: How many columns from the left hold words; the others hold numbers.
         marked: The numbers of the rows to draw attention to.
+        prose: Whether cells hold sentences, which break into lines rather than scroll.
     """
 
     columns: Sequence[str]
@@ -35,6 +36,7 @@ class Cells:
     caption: str = ""
     texts: int = 1
     marked: frozenset[int] = frozenset()
+    prose: bool = False
 
 
 @final

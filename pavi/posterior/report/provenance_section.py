@@ -42,5 +42,5 @@ def provenance_section(posterior: Posterior, *, given: Mapping[str, str]) -> Sec
     config = json.dumps(posterior.trained.config(), indent=2)
     return Section(
         "Provenance",
-        [Cells(("", ""), rows, texts=2), "The guide, as it is saved:", Verbatim(config)],
+        [Cells(("", ""), rows, texts=2, prose=True), "The guide, as it is saved:", Verbatim(config)],
     )
