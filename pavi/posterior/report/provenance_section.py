@@ -40,7 +40,5 @@ def provenance_section(posterior: Posterior, *, given: Mapping[str, str]) -> Sec
         ("threads", str(torch.get_num_threads())),
     ]
     config = json.dumps(posterior.trained.config(), indent=2)
-    return Section(
-        "Provenance",
-        [Cells(("", ""), rows, texts=2, prose=True), "The guide, as it is saved:", Verbatim(config)],
-    )
+    table = Cells(("", ""), rows, texts=2, prose=True)
+    return Section("Provenance", [table, "The guide, as it is saved:", Verbatim(config)])
