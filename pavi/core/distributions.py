@@ -14,10 +14,13 @@ from torch.distributions import (
     Independent,
     LKJCholesky,
     MultivariateNormal,
+    Normal,
     TransformedDistribution,
     constraints,
 )
 from torch.distributions.transforms import Transform
+
+from pavi.core.normal import normal_log_density
 
 
 @contextmanager
@@ -72,6 +75,19 @@ def shaped(
             f"{tuple(whole)} = (draws, *plates, *event_shape), with event_shape {event_shape}"
         )
     return Independent(distribution, extra) if extra else distribution
+
+
+def log_density(distribution: Distribution, value: Tensor) -> Tensor:
+    """The log density of a value, `(*batch shape,)`."""
+    if distribution._validate_args:
+        return distribution.log_prob(value)
+    if isinstance(distribution, Independent):
+        density = log_density(distribution.base_dist, value)
+        axes = range(-distribution.reinterpreted_batch_ndims, 0)
+        return density.sum(tuple(axes)) if axes else density
+    if type(distribution) is Normal:
+        return normal_log_density(value, distribution.loc, distribution.scale)
+    return distribution.log_prob(value)
 
 
 def is_real(support: constraints.Constraint) -> bool:

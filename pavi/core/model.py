@@ -16,7 +16,7 @@ from pavi.core.alignment import Alignment
 from pavi.core.batch import Links, PlateBatch
 from pavi.core.description import describe
 from pavi.core.diagram import draw
-from pavi.core.distributions import cast, is_real, shaped, support_of
+from pavi.core.distributions import cast, is_real, log_density, shaped, support_of
 from pavi.core.plates import Plate, PlateGraph
 from pavi.core.simulation import Simulation, simulate
 from pavi.core.sites import Covariate, Latent, Observed, Site
@@ -127,7 +127,7 @@ class HierarchicalModel:
     ) -> Tensor:
         """The log density of every row of one site, `(draws, *plates)`; zero where missing."""
         value = values[site] if site in values else batch.values[site].unsqueeze(0)
-        factor = self.conditional(site, values, batch, draws=draws).log_prob(value)
+        factor = log_density(self.conditional(site, values, batch, draws=draws), value)
         if site in batch.present:
             factor = torch.where(batch.present[site], factor, 0.0)
         return factor

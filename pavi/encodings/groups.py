@@ -18,6 +18,7 @@ from torch import Tensor
 from pavi.core import PlateBatch
 from pavi.core.alignment import Alignment
 from pavi.encodings.sweep import Sweep
+from pavi.nn import per_head
 
 # The log-count of a group without any observed value is that of half an observation.
 EMPTY = 0.5
@@ -62,22 +63,24 @@ class Groups:
         """The weighted mean over each group, and the total weight.
 
         Args:
-            values: `(*finer plates, heads, size)`.
+            values: `(*finer plates, heads * size)`, head by head.
             weights: Positive, `(*finer plates, heads)`.
 
         Returns:
-            `(*coarser plates, heads, size)` and `(*coarser plates, heads)`.
+            `(*coarser plates, heads * size)` and `(*coarser plates, heads)`.
         """
         weights = self._shared(weights)
         heads = weights.shape[-1]
-        weighted = (weights.unsqueeze(-1) * values).flatten(-2)
-        total = self._total(torch.cat([weights, weighted], dim=-1))
+        size = values.shape[-1] // heads
+        total = self._total(weights, per_head(weights, size) * values)
         norm = total[..., :heads].clamp(min=torch.finfo(total.dtype).tiny)
-        return total[..., heads:].unflatten(-1, (heads, -1)) / norm.unsqueeze(-1), norm
+        return total[..., heads:] / norm.repeat_interleave(size, dim=-1), norm
 
     def _shared(self, values: Tensor) -> Tensor:
         return values if self.share is None else self.share.unsqueeze(-1) * values
 
-    def _total(self, values: Tensor) -> Tensor:
-        total = self.alignment.transposed(values.unsqueeze(0), self.batch).squeeze(0)
+    def _total(self, *values: Tensor) -> Tensor:
+        """Sums over each group, side by side."""
+        sums = [self.alignment.transposed(v.unsqueeze(0), self.batch).squeeze(0) for v in values]
+        total = sums[0] if len(sums) == 1 else torch.cat(sums, dim=-1)
         return total if self.sweep is None else self.sweep.total(total)

@@ -33,7 +33,7 @@ class OwnDataEncodings(ComputedEncodings):
     """
 
     pooled: DeepSetEncodings | SetTransformerEncodings = field(
-        default_factory=SetTransformerEncodings
+        default_factory=lambda: SetTransformerEncodings(width=16)
     )
 
     def __post_init__(self) -> None:

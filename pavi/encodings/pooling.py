@@ -21,10 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from pavi.encodings.groups import Groups
-from pavi.nn import AttentionBlock
+from pavi.nn import AttentionBlock, soft_exp
 
-# Learned logarithms of weights stay within this much of zero.
-LOG_WEIGHT_BOUND = 10.0
 # What attention says starts small beside the statistics of the data.
 ATTENTION_SCALE = 0.1
 
@@ -37,7 +35,8 @@ class Pooling(nn.Module, ABC):
 
     Attributes:
         size: The length of a summary.
-        sees_data: Whether rows bring all that they took in, beside their state.
+        sees_data: Whether rows bring all that they took in: observations instead of their state,
+            others beside it.
     """
 
     size: int
@@ -84,9 +83,9 @@ class PrecisionPooling(Pooling):
 
     def forward(self, state: Tensor, groups: Groups) -> Tensor:
         """See `Pooling`."""
-        precision = soft_bound(self.log_precision(state)).exp()
-        mean, total = groups.weighted_mean(state.unflatten(-1, (self._heads, -1)), precision)
-        return torch.cat([mean.flatten(-2), total.log()], dim=-1)
+        precision = soft_exp(self.log_precision(state))
+        mean, total = groups.weighted_mean(state, precision)
+        return torch.cat([mean, total.log()], dim=-1)
 
 
 @final
@@ -114,8 +113,9 @@ class AttentionPooling(Pooling):
     def forward(self, state: Tensor, groups: Groups) -> Tensor:
         """See `Pooling`."""
         summaries = self._attend(self.induce, self.inducing, state, groups)
-        near = groups.spread(summaries.flatten(-2)).unflatten(-1, summaries.shape[-2:])
-        rows = self.spread(state.unsqueeze(-2), near).squeeze(-2)
+        keys = groups.spread(self.spread.keys(summaries).flatten(-2))
+        values = groups.spread(self.spread.values(summaries).flatten(-2))
+        rows = self.spread.attend_each(state, keys, values)
         found = self._attend(self.read, self.seeds, rows, groups)
         related: Tensor = self.relate(found, found)
         return ATTENTION_SCALE * related.flatten(-2)
@@ -124,14 +124,6 @@ class AttentionPooling(Pooling):
         self, block: AttentionBlock, queries: Tensor, rows: Tensor, groups: Groups
     ) -> Tensor:
         """Attention of shared queries to the rows of each group, `(*coarser, queries, width)`."""
-        q = block.queries(queries)
-        logits = torch.einsum("...hd,qhd->...qh", block.keys(rows), q)
-        weights = soft_bound(logits).exp().flatten(-2)
-        values = block.values(rows).unsqueeze(-3).expand(*logits.shape, -1).flatten(-3, -2)
+        weights, values = block.shared(queries, rows)
         mean, _ = groups.weighted_mean(values, weights)
-        return block.finish(q, mean.unflatten(-2, q.shape[:2]))
-
-
-def soft_bound(log_weight: Tensor) -> Tensor:
-    """Close to the identity for small values, bounded for all."""
-    return LOG_WEIGHT_BOUND * torch.tanh(log_weight / LOG_WEIGHT_BOUND)
+        return block.finish(block.query(queries), mean.unflatten(-1, (len(queries), -1)))

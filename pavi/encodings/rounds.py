@@ -81,6 +81,10 @@ class Round(nn.Module):
                 self.blocks[str(number)] = nn.Linear(size, embedding)
                 continue
             self.blocks[str(number)] = SkipBlock(size, width, hidden=hidden)
+        for number, frame in enumerate(frames):
+            pools = [self.pools[f"{number}_{up}"] for up in frame.coarser]
+            if leaf[number] and pools and all(pool.sees_data for pool in pools):
+                del self.blocks[str(number)]  # nobody reads the state
 
     def forward(
         self,
@@ -106,7 +110,8 @@ class Round(nn.Module):
                 pool = self.pools[f"{below}_{number}"]
                 brought = states[below]
                 if pool.sees_data:
-                    brought = joined([taken[below], brought])
+                    own = taken[below]
+                    brought = joined([own, brought]) if self._frames[below].finer else own
                 parts += [statistics[pair], pool(brought, groups[pair])]
             sent = [
                 groups[number, up].spread(self.senders[f"{up}_{number}"](before[up]))

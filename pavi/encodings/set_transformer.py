@@ -21,7 +21,7 @@ class SetTransformerEncodings(ComputedEncodings):
         dim: The length of an encoding.
         width: The length of a state, and of attention.
         hidden: The width of hidden layers.
-        embedding: The number of learned features of an observation.
+        embedding: The number of learned features of an observation that carries messages.
         heads: Of attention; must divide `width`.
         inducing: The number of learned summaries that the rows of a group attend to.
         seeds: The number of learned queries that read a group off.
@@ -35,7 +35,7 @@ class SetTransformerEncodings(ComputedEncodings):
     """
 
     dim: int = 16
-    width: int = 16
+    width: int = 8
     hidden: int = 16
     embedding: int = 8
     heads: int = 2
@@ -52,12 +52,13 @@ class SetTransformerEncodings(ComputedEncodings):
         """See `ComputedEncodings`."""
 
         def pooling(data: int, width: int, observations: bool, messages: bool) -> Pooling:
-            # Attention to observations reads the data, once; messages are differences of effects,
-            # which add up, and attention to them would cost most of a step in every round.
+            # Attention to observations reads the data, once, and embeds them itself; messages are
+            # differences of effects, which add up, and attention to them would cost most of a
+            # step in every round.
             if observations and messages:
                 return MeanPooling(width)
             return AttentionPooling(
-                data + width,
+                data if observations else data + width,
                 width=self.width,
                 heads=self.heads,
                 inducing=self.inducing,

@@ -34,6 +34,7 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from pavi.flows.base import ConditionalFlow, Flow, FlowContext
 from pavi.flows.triangle import mix, strictly_lower, unmix
@@ -81,6 +82,7 @@ class Affine(ConditionalFlow):
 
     location: Tensor
     scale: Tensor
+    own: Tensor | None
 
     def __init__(self, *, dim: int, upstream: int, encoding: int, full: bool) -> None:
         super().__init__()
@@ -110,6 +112,11 @@ class Affine(ConditionalFlow):
         self.project = nn.Linear(upstream, RANK, bias=False) if upstream > FULL_COUPLING else None
         self.register_buffer("location", torch.zeros(dim))
         self.register_buffer("scale", torch.ones(dim))
+        self.register_buffer("own", None, persistent=False)
+
+    def keep_apart(self) -> None:
+        """See `ConditionalFlow`."""
+        self.own = self.head.weight.detach() != 0
 
     def set_reference(self, location: Tensor, scale: Tensor) -> None:
         """Fix the typical location and scale of the prior, `(dim,)` each."""
@@ -134,7 +141,10 @@ class Affine(ConditionalFlow):
 
     def _coefficients(self, context: FlowContext) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """Shift, width, its logarithm, and the strictly lower triangle, if any."""
-        coefficients = self.head(context.encoding)
+        weight = self.head.weight
+        if self.own is not None:
+            weight = torch.where(self.own, weight, weight.detach())
+        coefficients = functional.linear(context.encoding, weight, self.head.bias)
         b, x, c, d, triangle = coefficients.split(self._sizes, dim=-1)
         evidence, log_coupling = b, None
         if self._rank:

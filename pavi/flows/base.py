@@ -77,6 +77,14 @@ class ConditionalFlow(nn.Module, ABC):
         """Parameters of networks that compute coefficients of the map; their rate is their own."""
         return []
 
+    def keep_apart(self) -> None:
+        """Let a coefficient learn from no coordinate of the encoding but the one it starts on.
+
+        For a site with one ground variable, which has nothing to share. A precision travels far
+        on its coordinate, and every coefficient that learns from it moves that many times faster:
+        the location of a well-determined parameter is then thrown about by a step of its weight.
+        """
+
     @abstractmethod
     def reference(self) -> tuple[Tensor, Tensor]:
         """The typical location and scale of the site's prior, `(dim,)` each."""

@@ -30,6 +30,10 @@ from pavi.flows.triangle import mix, strictly_lower, unmix
 # On the logarithm of the width: far outside what a posterior needs, close enough to keep exp()
 # finite in a bad step.
 LOG_WIDTH_BOUND = 15.0
+# Of a computed one. A location divides its gradient by the width, and a network shares weights
+# between the two: with 15, one ADAVI in five on random effects lost itself in widths that float32
+# cannot tell from zero.
+COMPUTED_LOG_WIDTH_BOUND = 8.0
 
 
 @final
@@ -107,10 +111,10 @@ class Gaussian(ConditionalFlow):
         """Location, the logarithm of the width, and the strictly lower triangle, if any."""
         found = context.encoding if self.head is None else self.head(context)
         dim = self._dim
-        moved = found[..., :dim]
+        moved, bound = found[..., :dim], LOG_WIDTH_BOUND
         if self.head is not None:
-            moved = soft_log_tails(moved, EVIDENCE_BOUND)
+            moved, bound = soft_log_tails(moved, EVIDENCE_BOUND), COMPUTED_LOG_WIDTH_BOUND
         location = self.location + self.scale * moved
-        log_width = self.scale.log() + soft_bound(found[..., dim : 2 * dim], LOG_WIDTH_BOUND)
+        log_width = self.scale.log() + soft_bound(found[..., dim : 2 * dim], bound)
         triangle = strictly_lower(found[..., 2 * dim :], dim) if self._full else None
         return location, log_width, triangle

@@ -149,6 +149,10 @@ class Residual(ConditionalFlow):
         """See `ConditionalFlow`."""
         self.affine.set_reference(location, scale)
 
+    def keep_apart(self) -> None:
+        """See `ConditionalFlow`; the zuko flow shares its networks with nobody as it is."""
+        self.affine.keep_apart()
+
     def reference(self) -> tuple[Tensor, Tensor]:
         """See `ConditionalFlow`."""
         return self.affine.reference()

@@ -116,6 +116,8 @@ class PlateAmortizedGuide(Guide):
                 built.set_reference(reference.location, reference.scale)
             else:
                 built.set_reference(reference.center, reference.spread)
+            if not model.sites[name].plates:
+                built.keep_apart()
             self.flows[name] = built
             self._register(name, reference)
             for other in self._upstream[name]:
