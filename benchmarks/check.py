@@ -41,7 +41,7 @@ def main() -> None:
         flows={site: pavi.NSFFlow() for site in arguments.splines},
         # Rows keep their rate: each of them is drawn in a part of the steps only.
         optimization=pavi.Optimization(learning_rate=arguments.learning_rate, table_rate=0.03),
-        steps=arguments.steps or STEPS[arguments.problem],
+        steps=arguments.steps or STEPS,
         seed=arguments.seed,
     )
     fitted = time.perf_counter()

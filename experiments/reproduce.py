@@ -1,6 +1,7 @@
 """One of the paper's ablations: its runs, its table and its figure.
 
 python -m experiments.reproduce E3 --preset desk
+python -m experiments.reproduce E1 logger=wandb trainer.devices=2 trainer.strategy=ddp
 """
 
 from __future__ import annotations
@@ -92,18 +93,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m experiments.reproduce", description="One of the paper's ablations."
     )
     parser.add_argument("name", help=f"which: {', '.join(study_names())}")
+    parser.add_argument("overrides", nargs="*", help="for every run, such as logger=wandb")
     parser.add_argument("--preset", default="smoke", help="smoke, desk or full")
     parser.add_argument("--jobs", type=int, default=1, help="processes that share the machine")
     parser.add_argument("--out", help="the folder of the runs; runs/reproduce/<name>-<preset>")
     parser.add_argument("--results", help="the folder of what is made of them; results/<name>")
-    parsed = parser.parse_args(given)
+    parsed = parser.parse_intermixed_args(given)
     name, preset = parsed.name, parsed.preset
     label = f"{name}-{preset}"
     out = Path(parsed.out or f"runs/reproduce/{label}")
     results = Path(parsed.results or f"results/{name if preset == COMMITTED else label}")
     try:
         study = load_study(name)
-        runs = plan(name, study, preset, out=out)
+        runs = plan(name, study, preset, out=out, overrides=parsed.overrides)
         _check(study, runs, jobs=parsed.jobs)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, final
 
 import torch
 
+from experiments.config_file import dump
 from experiments.provenance import command_line
 from experiments.run import carry_out, prepare
+from experiments.run_folder import RunFolder
 from experiments.studies.plan import PlannedRun
 from experiments.studies.simulated_run import carry_out_simulated
+
+ERROR = 500  # characters of what a program said that failed
 
 
 @final
@@ -64,6 +72,29 @@ def _outcome(run: PlannedRun) -> Outcome:
             return Outcome(run, carry_out_simulated(run))
         overrides = [f"seed={run.config.seed}", f"out={run.folder}"]
         command = command_line("experiments.run", [f"{run.folder}/config.yaml", *overrides])
+        if run.config.trainer.devices > 1:
+            return Outcome(run, _apart(run, overrides))
         return Outcome(run, carry_out(prepare(run.config), command=command))
     except Exception as error:  # whatever it is, it belongs into the table
         return Outcome(run, {}, f"{type(error).__name__}: {error}")
+
+
+def _apart(run: PlannedRun, overrides: Sequence[str]) -> Mapping[str, Any]:
+    """A run on several devices, as a program: Lightning starts it again for each of them.
+
+    Raises:
+        RuntimeError: If it fails, with the end of what it said.
+    """
+    folder = RunFolder(run.folder)
+    if (done := folder.metrics) is not None:
+        folder.check(run.config)
+        return done
+    with TemporaryDirectory() as beside:
+        config = Path(beside) / "config.yaml"
+        config.write_text(dump(run.config))
+        command = [sys.executable, "-m", "experiments.run", str(config), *overrides]
+        said = subprocess.run(command, capture_output=True, text=True, check=False)
+    metrics = folder.metrics
+    if said.returncode or metrics is None:
+        raise RuntimeError(said.stderr.strip()[-ERROR:] or f"exit code {said.returncode}")
+    return metrics

@@ -46,7 +46,9 @@ class PlannedRun:
         return f"{self.method}, {self.case}, data {self.config.problem.seed}, {self.config.seed}"
 
 
-def plan(name: str, study: StudyConfig, preset: str, *, out: Path) -> list[PlannedRun]:
+def plan(
+    name: str, study: StudyConfig, preset: str, *, out: Path, overrides: Sequence[str] = ()
+) -> list[PlannedRun]:
     """All runs of a study, in order.
 
     Args:
@@ -54,6 +56,7 @@ def plan(name: str, study: StudyConfig, preset: str, *, out: Path) -> list[Plann
         study: Its config.
         preset: How much is run.
         out: The folder of the run folders.
+        overrides: For every run, above all others.
 
     Raises:
         ValueError: If there is no such preset, it names what does not exist, or the config of a
@@ -73,7 +76,7 @@ def plan(name: str, study: StudyConfig, preset: str, *, out: Path) -> list[Plann
             if case in entry.skip:
                 continue
             shared = [*study.set, *chosen.set, *study.cases[case], *entry.set.get(case, [])]
-            common = load(FOLDER / name / entry.config, shared)
+            common = load(FOLDER / name / entry.config, [*shared, *overrides])
             number = chosen.data if entry.simulated else None
             for data, seed in _seeds(chosen, simulated=entry.simulated):
                 problem = replace(common.problem, seed=data)

@@ -8,25 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-PUBLISHED: Mapping[str, Mapping[str, float]] = {
+# Their cascading flows and TLSF are amortised over data sets where it says so; ours never are.
+PUBLISHED: Mapping[str, Mapping[str, str]] = {
     "GRE G=3": {
-        "mean field": 245.0,
-        "ADAVI": 225.0,
-        "cascading flows": 236.0,
-        "total flow": 237.0,
+        "mean field": "245",
+        "ADAVI": "225",
+        "cascading flows": "236 (amortised)",
+        "total flow": "237 (amortised)",
     },
     "GRE G=30": {
-        "mean field": 2440.0,
-        "ADAVI": 2320.0,
-        "cascading flows": 2380.0,
-        "total flow": 2270.0,
+        "mean field": "2440",
+        "ADAVI": "2320",
+        "cascading flows": "2380 (amortised)",
+        "total flow": "2270 (amortised)",
     },
-    "NC": {"mean field": -21.0, "cascading flows": -17.5, "ADAVI": -17.6},
+    "NC": {"mean field": "-21.0", "cascading flows": "-17.5 (amortised)", "ADAVI": "-17.6"},
     "GM": {
-        "mean field": 171.0,
-        "cascading flows": 191.0,
-        "total flow": 181.0,
-        "ADAVI": -494.0,
+        "mean field": "171",
+        "cascading flows": "191 (-7000 amortised)",
+        "total flow": "181",
+        "ADAVI": "-494",
     },
 }
 # ADAVI's gap to the exact evidence of GRE in nats, by the number of groups.

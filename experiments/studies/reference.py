@@ -14,10 +14,11 @@ LINE = 160  # characters of an error
 def with_gaps(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with a `reference` and the gap to it where the evidence is not exact.
 
-    The reference of a data set is its exact log evidence or, where there is none, the largest
-    importance-weighted bound that any run of the study reached on it with at least `LEAST_SIZE`
-    effective draws. Components of a mixture may be relabelled; guides that cover one labelling are
-    then compared with the evidence of one.
+    The reference of a data set is its exact log evidence or, where there is none, the
+    importance-weighted bound on it of the run of the study with most effective draws, if these
+    are at least `LEAST_SIZE`. (The largest of several noisy bounds would be above the evidence.)
+    Components of a mixture may be relabelled; guides that cover one labelling are then compared
+    with the evidence of one.
 
     Args:
         rows: As `tidy` made them.
@@ -28,10 +29,10 @@ def with_gaps(rows: pd.DataFrame) -> pd.DataFrame:
             rows[name] = float("nan")
     rows["reference"] = rows["log_evidence"]
     if "importance_bound" in rows:
-        bound = rows["importance_bound"]
-        if "importance_size" in rows:
-            bound = bound.where(rows["importance_size"] >= LEAST_SIZE)
-        best = bound.groupby([rows["case"], rows["data"]]).transform("max")
+        size = rows["importance_size"].where(rows["importance_size"] >= LEAST_SIZE)
+        largest = size.groupby([rows["case"], rows["data"]]).transform("max")
+        chosen = rows["importance_bound"].where(size == largest)
+        best = chosen.groupby([rows["case"], rows["data"]]).transform("max")
         rows["reference"] = rows["reference"].fillna(best)
     gap = rows["reference"] - rows["elbo"]
     rows["gap"] = rows["gap"].fillna(gap)

@@ -7,8 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from experiments.run_folder import RunFolder
 from experiments.studies.carry_out import Outcome
 
+# Where a run comes from; the runs of a study may come from several versions and machines.
+ORIGIN = ("commit", "dirty", "threads")
 COLUMNS = (
     "bound",
     "elbo",
@@ -39,13 +42,14 @@ def tidy(found: Iterable[Outcome]) -> pd.DataFrame:
             "data": config.problem.seed,
             "seed": config.seed,
             "error": outcome.error,
+            **_origin(RunFolder(outcome.run.folder)),
         }
         if outcome.run.datasets is None or outcome.error:
             rows.append(row | _numbers(outcome.metrics))
         else:
             shared = _numbers(outcome.metrics)
             rows += [row | shared | one for one in outcome.metrics["datasets"]]
-    order = ["case", "method", "data", "seed", *COLUMNS, "error"]
+    order = ["case", "method", "data", "seed", *COLUMNS, *ORIGIN, "error"]
     return pd.DataFrame(rows).reindex(columns=order).dropna(axis=1, how="all")
 
 
@@ -67,6 +71,18 @@ def courses(found: Iterable[Outcome]) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _origin(folder: RunFolder) -> dict[str, Any]:
+    """The commit, whether the tree had changes, and the threads; nothing if it never started."""
+    if not (folder.path / "provenance.json").is_file():
+        return {}
+    told = folder.provenance
+    return {
+        "commit": (told["commit"] or "")[:7] or None,
+        "dirty": told["dirty"],
+        "threads": told["machine"]["threads"],
+    }
 
 
 def _numbers(metrics: Any) -> dict[str, Any]:

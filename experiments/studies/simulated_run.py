@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,6 +12,7 @@ import torch
 
 import pavi
 from experiments.build import build_data, build_model
+from experiments.choices import LoggerName
 from experiments.config import ExperimentConfig
 from experiments.evaluation import accuracy
 from experiments.problems.simulated import SIMULATED
@@ -28,12 +30,18 @@ def carry_out_simulated(run: PlannedRun) -> Mapping[str, Any]:
     A complete run only returns its metrics.
 
     Raises:
+        ValueError: If it cannot run as its config says.
         NonFiniteLossError: If the loss becomes NaN or infinite.
     """
     config, folder = run.config, RunFolder(run.folder)
     assert config.problem.seed is not None
     assert run.datasets is not None
     folder.check(config)
+    if config.trainer.devices > 1 or config.logger is not LoggerName.CSV:
+        raise ValueError(
+            "a guide that is trained over simulated data sets has one device and logs its metrics "
+            f"only; got trainer.devices={config.trainer.devices} and logger={config.logger}."
+        )
     if (done := folder.metrics) is not None:
         if len(done["datasets"]) != run.datasets:
             raise ValueError(
@@ -41,7 +49,7 @@ def carry_out_simulated(run: PlannedRun) -> Mapping[str, Any]:
                 f"{run.datasets}; delete it, or choose another folder with --out."
             )
         return done
-    folder.create(config, provenance(seed=config.seed, command=[]))
+    folder.create(config, provenance(seed=config.seed, command=sys.argv))
     model = build_model(config.problem)
     began = time.perf_counter()
     amortized = pavi.amortize(

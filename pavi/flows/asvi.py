@@ -12,7 +12,13 @@ scale :math:`m_0, s_0` of the prior and the gate :math:`\lambda_0` at the start,
 
 .. math:: \alpha = m_0 + s_0\, a / (1 - \lambda_0), \qquad \alpha' = s_0\, e^{a'}
 
-so that :math:`a` moves the location by the same amount wherever the gate starts.
+Both act in unconstrained space, so :math:`\lambda = \lambda' = 1` is the prior where that is
+Gaussian there: for normal and log-normal sites. For a positive, Gamma or Dirichlet site the
+published method mixes the parameters of its own family; here the family is a Gaussian in
+unconstrained space at the location and scale that the prior has there.
+
+The free location is scaled so that :math:`a` moves the location by the same amount wherever the
+gate starts.
 
 In a linear-Gaussian model whose sites have one parent each, such as Gaussian random effects, the
 posterior is of this form: Bayes' rule gives a location :math:`(1 - r)\, \mathrm{loc}_p + r y`, and

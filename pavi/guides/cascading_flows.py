@@ -66,7 +66,8 @@ class CascadingFlowsGuide(Guide):
         auxiliary: The number of auxiliaries of a ground variable.
         gate: Where every gate starts.
         amortised: Whether auxiliaries of data are shifted by a network of the datum, one per
-            observed site. (A single data set needs none: then they are noise.)
+            observed site. (A single data set needs none: then they are noise.) This is the
+            amortised form within one data set; the guide cannot be trained over simulated ones.
         hidden: The width of its hidden layer.
 
     Raises:

@@ -4,7 +4,7 @@ The gradient is measured in parts, since the parts of a guide learn at rates of 
 rows of the encoding tables, the networks that compute encodings, and the rest, which are the
 flows. The parts are disjoint and together are all parameters, so that
 
-.. math:: \lVert g \rVert^2 = \lVert g_\text{tables} \rVert^2 + \lVert g_\text{encoder} \rVert^2
+.. math:: \lVert g \rVert^2 = \lVert g_\text{tables} \rVert^2 + \lVert g_\text{networks} \rVert^2
     + \lVert g_\text{flows} \rVert^2 .
 """
 

@@ -15,6 +15,7 @@ from experiments.studies.amortization import crossover
 from experiments.studies.config import MethodConfig, PresetConfig, load_study, study_names
 from experiments.studies.plan import plan
 from experiments.studies.reference import with_gaps
+from experiments.studies.report import Findings
 from experiments.studies.reports import REPORTS
 from experiments.studies.spread import spread
 from experiments.studies.thresholds import reached
@@ -39,6 +40,8 @@ def test_a_study_runs_from_nothing_and_is_told(name, command, tmp_path, capsys):
     rows = pd.read_csv(results / "runs.csv")
     assert {"case", "method", "data", "seed", "elbo", "gap_per_latent"} <= set(rows)
     assert rows["elbo"].notna().all()
+    assert rows["commit"].str.len().eq(7).all()
+    assert rows["threads"].gt(0).all()
     for ending in ("png", "svg"):
         assert (results / f"figure.{ending}").stat().st_size > 5000
     table = (results / "table.md").read_text()
@@ -162,7 +165,7 @@ def test_a_median_counts_what_never_came():
     assert (row["median"], row["low"], row["runs"]) == (math.inf, 1.0, 3)
 
 
-def test_the_reference_is_exact_or_the_best_bound_that_means_something():
+def test_the_reference_is_exact_or_the_bound_of_most_effective_draws():
     rows = pd.DataFrame(
         {
             "case": ["x", "x", "x", "y"],
@@ -174,13 +177,69 @@ def test_the_reference_is_exact_or_the_best_bound_that_means_something():
             "importance_size": [500.0, 300.0, 2.0, 900.0],
         }
     )
-    assert with_gaps(rows)["gap"].tolist() == [2.0, 3.0, 4.0, 1.0]
-    assert with_gaps(rows)["gap_per_latent"].tolist() == [1.0, 1.5, 2.0, 0.5]
+    assert with_gaps(rows)["gap"].tolist() == [1.0, 2.0, 3.0, 1.0]
+    assert with_gaps(rows)["gap_per_latent"].tolist() == [0.5, 1.0, 1.5, 0.5]
+    rows["importance_size"] = 99.0
+    assert with_gaps(rows)["gap"].isna().tolist() == [True, True, True, False]
 
 
 def test_the_crossover():
     assert crossover(once=10.0, each=1.0, fit=3.0) == 5
     assert crossover(once=10.0, each=3.0, fit=3.0) == math.inf
+
+
+def test_a_guide_that_failed_or_learned_too_little_is_ahead_of_nothing():
+    rows = pd.DataFrame(
+        {
+            "case": "x",
+            "method": ["PAVI-F", "PAVI-E (sa)", "ADAVI", "mean field"],
+            "gap": [0.1, 0.2, 90.0, math.nan],
+            "gap_per_latent": [0.001, 0.002, 0.9, math.nan],
+            "seconds": [2.0, 0.1, 0.1, math.nan],
+            "train_seconds": [math.nan, 10.0, 10.0, math.nan],
+        }
+    )
+    told = REPORTS["E5"].table(Findings(rows, pd.DataFrame(), "model"))
+    ahead = {row["method"]: row["ahead of PAVI-F from"] for row in told}
+    assert ahead == {"PAVI-F": "", "PAVI-E (sa)": "6", "ADAVI": "", "mean field": ""}
+    dash = "\N{EN DASH}"
+    assert {row["method"]: row["ahead of mean field from"] for row in told}["PAVI-E (sa)"] == dash
+    assert told[-1]["seconds per data set"] == dash
+
+
+def test_overrides_reach_every_run_above_all_others(tmp_path):
+    study = load_study("E4")
+    runs = plan("E4", study, "smoke", out=tmp_path, overrides=["train.steps=7", "logger=wandb"])
+    assert {run.config.train.steps for run in runs} == {7}
+    assert {str(run.config.logger) for run in runs} == {"wandb"}
+
+
+def test_a_study_runs_on_two_devices_and_logs_to_weights_and_biases(
+    command, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    devices = ["trainer.devices=2", "trainer.strategy=ddp", "trainer.accelerator=cpu"]
+    more = ["train.batch={group: 5}", "train.steps=3", "logger=wandb", *devices]
+    assert main(command("E2", *more)) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "results": str(tmp_path / "results"),
+        "runs": 2,
+        "failed": 0,
+    }
+    for folder in (tmp_path / "runs").iterdir():
+        # Both processes trained, and the first one alone logged.
+        assert len(list(folder.glob("wandb/offline-run-*/*.wandb"))) == 1
+    assert main(command("E2", *more)) == 0  # from what is there
+
+
+def test_what_a_simulated_run_would_not_heed_is_refused(command, tmp_path):
+    study = load_study("E5")
+    study.presets["one"] = PresetConfig(
+        methods=["PAVI-E (sa)"], cases=["GRE G=30"], set=study.presets["smoke"].set
+    )
+    runs = plan("E5", study, "one", out=tmp_path, overrides=["logger=wandb"])
+    (refused,) = experiments.studies.carry_out.outcomes(runs, jobs=1)
+    assert "logs its metrics only; got trainer.devices=1 and logger=wandb" in refused.error
 
 
 def test_studies_name_files_that_are_runs_themselves():
