@@ -28,7 +28,7 @@ from experiments.studies.reports import REPORTS
 from experiments.studies.rows import courses, tidy
 from experiments.tables import cell, markdown
 
-COMMITTED = "desk"  # the preset whose results are kept in the repository
+COMMITTED, SMOKE = "desk", "smoke"  # the preset whose results are kept; one that only runs
 
 
 def reproduce(
@@ -75,7 +75,9 @@ def tell(
         json.dumps({**about, "study": plain(study), "failures": broken, "table": table}, indent=1)
         + "\n"
     )
-    caption = f"# {name}: {study.question}\n\n{study.claim}\n\n{report.note}"
+    caption = f"# {name}: {study.question}\n\nThe paper's claim: {study.claim}\n\n{report.note}"
+    if about["preset"] == SMOKE:
+        caption += "\n\nPreset smoke: a few steps, which show that it runs and nothing else."
     text = markdown(table, caption=caption)
     if broken:
         text += "\nRuns that failed:\n\n" + "".join(f"* {cell(line)}\n" for line in broken)
@@ -97,7 +99,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--preset", default="smoke", help="smoke, desk or full")
     parser.add_argument("--jobs", type=int, default=1, help="processes that share the machine")
     parser.add_argument("--out", help="the folder of the runs; runs/reproduce/<name>-<preset>")
-    parser.add_argument("--results", help="the folder of what is made of them; results/<name>")
+    parser.add_argument(
+        "--results",
+        help="the folder of what is made of them; results/<name>, or <name>-<preset>",
+    )
     parsed = parser.parse_intermixed_args(given)
     name, preset = parsed.name, parsed.preset
     label = f"{name}-{preset}"

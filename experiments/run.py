@@ -189,6 +189,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    if prepared.resume is not None and prepared.folder.metrics is None:
+        print(f"going on from {prepared.resume}", file=sys.stderr)
     try:
         metrics = carry_out(prepared, command=command_line("experiments.run", given))
     except LoggerStartError as error:

@@ -1,5 +1,6 @@
 """Plate-amortized variational inference for large hierarchical Bayesian models."""
 
+from pavi import interop, models
 from pavi.amortize import amortize
 from pavi.core import Covariate, HierarchicalModel, KMeans, Latent, Observed, Plate, PlateBatch
 from pavi.data import PlateData, PlateDataModule, SimulatedDataModule
@@ -47,4 +48,6 @@ __all__ = [
     "WarmUp",
     "amortize",
     "fit",
+    "interop",
+    "models",
 ]

@@ -37,7 +37,7 @@ LAYERS = {
     "amortize": EVERYTHING,
     "cli": EVERYTHING,
     "__main__": {"cli"},
-    "__init__": EVERYTHING,
+    "__init__": EVERYTHING | {"interop"},
 }
 
 # What pavi may import from outside: the standard library and the runtime dependencies at the top

@@ -100,6 +100,6 @@ REPORT = Report(
     _figure,
     "`once` is the training over simulated data sets; a data set then costs one forward pass. "
     "The others are fitted to every data set. The gap is that to the exact evidence (GRE) or to "
-    "the importance-weighted bound of the study with most effective draws (GM). A guide whose gap "
+    "the best importance-weighted bound of the study (GM). A guide whose gap "
     f"is above {ENOUGH} nats per latent has learned too little to be ahead of anything.",
 )

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pandas as pd
 
 from experiments.studies.carry_out import Outcome
 
 # Below so many effective draws an importance-weighted bound says little about the evidence.
 LEAST_SIZE = 100.0
+ALIKE = 3.0  # standard errors
 LINE = 160  # characters of an error
 
 
 def with_gaps(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with a `reference` and the gap to it where the evidence is not exact.
 
-    The reference of a data set is its exact log evidence or, where there is none, the
-    importance-weighted bound on it of the run of the study with most effective draws, if these
-    are at least `LEAST_SIZE`. (The largest of several noisy bounds would be above the evidence.)
+    The reference of a data set is its exact log evidence or, where there is none, an
+    importance-weighted bound on it that a run of the study found, see `best_bound`.
     Components of a mixture may be relabelled; guides that cover one labelling are then compared
     with the evidence of one.
 
@@ -29,15 +32,37 @@ def with_gaps(rows: pd.DataFrame) -> pd.DataFrame:
             rows[name] = float("nan")
     rows["reference"] = rows["log_evidence"]
     if "importance_bound" in rows:
-        size = rows["importance_size"].where(rows["importance_size"] >= LEAST_SIZE)
-        largest = size.groupby([rows["case"], rows["data"]]).transform("max")
-        chosen = rows["importance_bound"].where(size == largest)
-        best = chosen.groupby([rows["case"], rows["data"]]).transform("max")
-        rows["reference"] = rows["reference"].fillna(best)
+        for _, part in rows.groupby(["case", "data"]):
+            rows.loc[part.index, "reference"] = part["reference"].fillna(best_bound(part))
     gap = rows["reference"] - rows["elbo"]
     rows["gap"] = rows["gap"].fillna(gap)
     rows["gap_per_latent"] = rows["gap_per_latent"].fillna(gap / rows["num_latents"])
     return rows
+
+
+def best_bound(rows: pd.DataFrame) -> float:
+    """The importance-weighted bound on the evidence of one data set to compare with.
+
+    Bounds with less than `LEAST_SIZE` effective draws say little. Of the others the largest comes
+    from a run that found the mass of the posterior, but the largest of several noisy numbers is
+    too large: of all bounds that the noise cannot tell from it, that with most effective draws is
+    taken.
+
+    Args:
+        rows: Of one data set: `importance_bound`, `_error` and `_size`.
+
+    Returns:
+        The bound, or NaN.
+    """
+    rows = rows[rows["importance_size"] >= LEAST_SIZE]
+    if rows.empty:
+        return math.nan
+    bound, error = rows["importance_bound"], rows["importance_error"]
+    largest = bound == bound.max()
+    noise = np.hypot(error, error[largest].min())
+    alike = rows[bound >= bound.max() - ALIKE * noise]
+    most = alike["importance_size"] == alike["importance_size"].max()
+    return float(alike.loc[most, "importance_bound"].max())
 
 
 def failures(found: list[Outcome]) -> list[str]:

@@ -52,7 +52,12 @@ def number_column(frame: Any, name: str) -> np.ndarray:
     if found.dtype.kind in "biuf":
         return found
     numbers: list[float] = []
-    for row, value in enumerate(found.tolist() if found.dtype.kind == "O" else found):
+    values = found.tolist() if found.dtype.kind == "O" else list(found)
+    # One word makes a column text, its numbers too: the word is what is to be mended.
+    words = [v for v in values if isinstance(v, str) and not _is_number(v.replace(",", "."))]
+    for row, value in enumerate(values):
+        if words and isinstance(value, str) and value != words[0]:
+            continue
         if is_blank(value):
             numbers.append(np.nan)
         elif isinstance(value, Integral | np.bool_):

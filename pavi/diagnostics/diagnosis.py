@@ -177,7 +177,11 @@ def _globals(tail: GlobalTail) -> Finding:
     else:
         verdict = {
             Grade.GOOD: "good",
-            Grade.FAIR: "usable: the tails are a bit off",
+            Grade.FAIR: (
+                "usable: the tails are a bit off"
+                if tail.khat < HIGH
+                else "usable: averages are right, far tails are not"
+            ),
             Grade.POOR: "poor: parts of the posterior are missed",
         }[tail.grade]
         if tail.grade is not Grade.GOOD and tail.blamed:

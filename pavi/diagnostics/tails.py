@@ -17,6 +17,9 @@ FAIR = 0.5
 HIGH = 0.7
 # The share of rows that may exceed it, be it by the scatter of the estimate.
 FEW = 0.05
+# The share of draws that count from which the bulk is right: with n / (1 + chi^2) that count
+# no mean is off by more than chi standard deviations (Cauchy and Schwarz), here half of one.
+BULK = 0.8
 # Noise of log weights, in nats, from which it is the integration that k-hat shows.
 MUCH_NOISE = 0.5
 
@@ -55,10 +58,16 @@ class GlobalTail:
 
     @property
     def grade(self) -> Grade:
-        """What the k-hat says."""
+        """What the k-hat says; where it is high, whether the bulk is right for all that."""
         if self.khat < FAIR:
             return Grade.GOOD
-        return Grade.FAIR if self.khat < khat_threshold(self.draws) else Grade.POOR
+        heavy = self.khat >= khat_threshold(self.draws)
+        return Grade.POOR if heavy and not self.bulk else Grade.FAIR
+
+    @property
+    def bulk(self) -> bool:
+        """Whether so many draws count that averages are right; far tails may not be."""
+        return self.effective_sample_size >= BULK * self.draws
 
     @property
     def noisy(self) -> bool:

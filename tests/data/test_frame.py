@@ -127,6 +127,8 @@ def test_the_order_of_the_rows_does_not_matter_for_a_full_crossing():
         (PUPILS.assign(x=list("abcde")), ragged_nest, r"'x': expected numbers, got an array of"),
         (PUPILS.assign(x=["1,5", "2", "3", "4", "5"]), ragged_nest,
          r"column 'x': expected numbers.* row 0 of the frame has '1,5'\. .* decimal=','"),
+        (PUPILS.assign(x=["1", "2", "n/a?", "4,5", "5"]), ragged_nest,
+         r"column 'x': expected numbers.* row 2 of the frame has 'n/a\?'\. .* labels of a plate"),
         (PUPILS.assign(x=pd.Series([1.5, "2", 3, 4, 5], dtype=object)), ragged_nest,
          r"column 'x': expected numbers.* row 1 of the frame has '2'\. .* pandas.to_numeric"),
         (PUPILS.assign(x=pd.array([1.0, None, 3.0, 4.0, 5.0], dtype="Float64")), ragged_nest,

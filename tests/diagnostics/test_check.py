@@ -194,6 +194,24 @@ def test_grades_of_the_globals(khat, draws, grade):
     assert tail.grade == grade
 
 
+@pytest.mark.parametrize(("counting", "grade"), [(700.0, "poor"), (966.0, "fair")])
+def test_a_heavy_tail_of_few_draws_leaves_averages_right(counting, grade):
+    tail = GlobalTail(("mu",), 0.95, effective_sample_size=counting, draws=1000, noise=0.0)
+    assert tail.grade == grade
+
+
+def test_the_bulk_of_a_slightly_narrow_normal_is_right():
+    """Weights of N(0, 1) under N(0, 0.9^2): k = 1 - 0.81 < 1/2, and 98% of the draws count."""
+    noise = 0.9 * torch.randn(4000, dtype=torch.float64)
+    log_weights = 0.5 * noise**2 * (1 / 0.81 - 1)
+    weights = log_weights.softmax(0)
+    size = float(1 / weights.square().sum())
+    chi_square = 4000 / size - 1
+    shift = float((weights * noise).sum() - noise.mean()) / 0.9
+    assert abs(shift) <= chi_square**0.5
+    assert GlobalTail(("mu",), 0.95, effective_sample_size=size, draws=4000, noise=0.0).bulk
+
+
 @pytest.mark.parametrize(("bad", "grade"), [(0, "good"), (5, "fair"), (6, "poor")])
 def test_a_few_rows_may_exceed_the_threshold(bad, grade):
     khat = torch.full((100,), 0.2)

@@ -71,7 +71,9 @@ def test_a_run_writes_all_that_is_needed_to_repeat_it(tmp_path):
     assert record["versions"]["python"].startswith("3.")
     posterior = Posterior.load(out / "posterior", gaussian_random_effects())
     assert sum(p.numel() for p in posterior.guide.parameters()) == metrics["num_parameters"]
-    assert metrics["gap"] == pytest.approx(metrics["log_evidence"] - metrics["elbo"])
+    # Two estimates of one number.
+    error = 5 * metrics["standard_error"]
+    assert metrics["gap"] == pytest.approx(metrics["log_evidence"] - metrics["elbo"], abs=error)
     assert run(out / "config.yaml", f"out={tmp_path / 'again'}")["elbo"] == metrics["elbo"]
 
 
