@@ -207,7 +207,7 @@ class ExperimentConfig:
         eval_draws: Draws for the final ELBO.
         importance_draws: Draws for the importance-weighted bound on the evidence; none if 0.
         course: At how many steps of GRE to measure the gap, evenly spaced on a log scale.
-        gradient_batches: Batches to measure the variance of the final gradient with.
+        gradient_batches: Batches to measure the variance of the first and the final gradient with.
         out: The run folder; `runs/<name of the file>-<seed>` if null.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.build import Experiment, gre_scales
+from experiments.build import Experiment, build_guide, gre_scales
 from experiments.choices import ProblemName
 from experiments.config import IMPORTANCE_BLOCKS, ExperimentConfig
 from experiments.gradient_variance import gradient_variance
@@ -29,14 +29,18 @@ def evaluate(
         "num_parameters": sum(p.numel() for p in posterior.trained.parameters()),
     }
     if config.gradient_batches:
-        metrics["gradient_variance"] = gradient_variance(
-            posterior.trained,
-            experiment.data,
-            config.train.build_objective(),
-            batch=experiment.batch,
-            batches=config.gradient_batches,
-            seed=config.seed + 1,
-        )
+        # Guides that were trained on other batches end elsewhere; all start at the same place.
+        untrained = build_guide(config.guide, experiment.data, seed=config.seed)
+        untrained.standardise(experiment.stream.reference())
+        for name, guide in (("start", untrained), ("final", posterior.trained)):
+            metrics[f"{name}_gradient_variance"] = gradient_variance(
+                guide,
+                experiment.data,
+                config.train.build_objective(),
+                batch=experiment.batch,
+                batches=config.gradient_batches,
+                seed=config.seed + 1,
+            )
     return metrics
 
 
@@ -107,6 +111,7 @@ def metric_names(config: ExperimentConfig) -> tuple[str, ...]:
         ("importance_bound", config.importance_draws > 0),
         ("importance_error", config.importance_draws > 0),
         ("importance_size", config.importance_draws > 0),
-        ("gradient_variance", config.gradient_batches > 0),
+        ("start_gradient_variance", config.gradient_batches > 0),
+        ("final_gradient_variance", config.gradient_batches > 0),
     ]
     return tuple(name for name, there in names if there)

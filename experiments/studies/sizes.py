@@ -27,8 +27,9 @@ def _step_time(found: Findings) -> pd.DataFrame:
     return found.rows.assign(value=1000 * found.rows["seconds"] / found.rows["steps"])
 
 
-def _deviation(found: Findings) -> pd.DataFrame:
-    return found.rows.assign(value=found.rows["gradient_variance"] ** 0.5)
+def _deviation(when: str) -> Callable[[Findings], pd.DataFrame]:
+    name = f"{when}_gradient_variance"
+    return lambda found: found.rows.assign(value=found.rows[name] ** 0.5)
 
 
 GAP: Columns = {"gap per latent (nats)": _column("gap_per_latent")}
@@ -39,7 +40,8 @@ SCALING: Columns = {
 }
 REDUCED: Columns = {
     **GAP,
-    "sd of the gradient": _deviation,
+    "sd of the gradient at the start": _deviation("start"),
+    "sd of the gradient at the end": _deviation("final"),
     "milliseconds per step": _step_time,
 }
 
@@ -91,6 +93,7 @@ CARDINALITY = _report(
 )
 REDUCED_MODEL = _report(
     REDUCED,
-    f"{SPREAD} The gradient is that of the weights that all rows share, at the trained guide; its "
-    "sd is the root of its total variance over batches.",
+    f"{SPREAD} The gradient is that of the weights that all rows share; its sd is the root of its "
+    "total variance over batches. At the start all sizes have the same guide; at the end each has "
+    "the one that it trained.",
 )
