@@ -32,7 +32,7 @@ ENCODINGS: dict[str, Callable[[str], Encodings]] = {
 }
 STEPS = 1000
 # Attention takes twice as long a step, and fewer of them.
-ATTENTION_STEPS = {"chem97": 800, "insteval": 1000}
+ATTENTION_STEPS = {"chem97": 750, "insteval": 1000}
 
 
 def compare(summary: Summary, reference: Reference) -> dict[str, object]:
