@@ -32,9 +32,9 @@ def test_the_elbo_is_the_evidence_for_every_draw(problem, path):
     torch.testing.assert_close(total, torch.full_like(total, exact.log_evidence))
 
 
-def width(log_scale):
+def width(log_scale, bound=15):
     """The coefficient of a Gaussian flow whose log width, in typical scales, is `log_scale`."""
-    return 15 * math.atanh(log_scale / 15)
+    return bound * math.atanh(log_scale / bound)
 
 
 def exact_per_instance(model, sizes, exact):
@@ -69,8 +69,8 @@ def exact_branch(model, sizes, exact):
     encodings["mu_g"][:, :2] = (exact.group_data + exact.group_slope * exact.mean) / SCALES[1]
     linear = {name: guide.flows[name].head.block.linear for name in ("mu", "mu_g")}
     linear["mu"].bias[:2] = exact.mean / SCALES[0]
-    linear["mu"].bias[2:4] = width(math.log(exact.sd / SCALES[0]))
-    linear["mu_g"].bias[2:4] = width(math.log(exact.group_sd / SCALES[1]))
+    linear["mu"].bias[2:4] = width(math.log(exact.sd / SCALES[0]), bound=8)
+    linear["mu_g"].bias[2:4] = width(math.log(exact.group_sd / SCALES[1]), bound=8)
     linear["mu_g"].weight[:2, 16:] = exact.group_slope * exact.sd / SCALES[1] * torch.eye(2)
     return guide.grounded(encodings)
 
