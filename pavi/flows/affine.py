@@ -112,6 +112,7 @@ class Affine(ConditionalFlow):
         self.project = nn.Linear(upstream, RANK, bias=False) if upstream > FULL_COUPLING else None
         self.register_buffer("location", torch.zeros(dim))
         self.register_buffer("scale", torch.ones(dim))
+        # Which weights learn; all of them if None.
         self.register_buffer("own", None, persistent=False)
 
     def keep_apart(self) -> None:

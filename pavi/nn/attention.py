@@ -76,7 +76,7 @@ class AttentionBlock(nn.Module):
             Unnormalised weights `(..., queries * heads)` and values `(..., queries * d)`. Keys are
             not computed: their product with a query is one linear map of an element.
         """
-        q = self.query(queries).unflatten(-1, (self._heads, -1)) / math.sqrt(self._size)
+        q = self._split(self.query(queries)) / math.sqrt(self._size)
         key = self.key.weight.unflatten(0, (self._heads, -1))
         bias = self.key.bias.unflatten(0, (self._heads, -1))
         weight = torch.einsum("qhd,hdi->qhi", q, key).flatten(0, 1)
@@ -104,15 +104,14 @@ class AttentionBlock(nn.Module):
     def forward(self, queries: Tensor, x: Tensor) -> Tensor:
         """Attention to a whole set: `(..., queries, d)` for elements `(..., elements, inputs)`."""
         q = self.query(queries)
-        split = (self._heads, self._size)
-        logits = (
-            q.unflatten(-1, split).unsqueeze(-3) * self.keys(x).unflatten(-1, split).unsqueeze(-4)
-        ).sum(-1)
-        weights = logits.softmax(dim=-2)
-        attended = (weights.unsqueeze(-1) * self.values(x).unflatten(-1, split).unsqueeze(-4)).sum(
-            -3
-        )
+        keys = self._split(self.keys(x)).unsqueeze(-4)
+        weights = (self._split(q).unsqueeze(-3) * keys).sum(-1, keepdim=True).softmax(dim=-3)
+        attended = (weights * self._split(self.values(x)).unsqueeze(-4)).sum(-3)
         return self.finish(q, attended.flatten(-2))
+
+    def _split(self, x: Tensor) -> Tensor:
+        """`(..., d)` to `(..., heads, d / h)`."""
+        return x.unflatten(-1, (self._heads, self._size))
 
 
 def soft_exp(log_weight: Tensor) -> Tensor:
