@@ -4,6 +4,7 @@ from pavi.data.default_batch import default_batch
 from pavi.data.module import PlateBatches, PlateDataModule
 from pavi.data.plate_data import PlateData
 from pavi.data.sampler import PlateSampler
+from pavi.data.shard import Shard
 from pavi.data.simulated import SimulatedBatches
 from pavi.data.simulated_module import SimulatedDataModule
 
@@ -12,6 +13,7 @@ __all__ = [
     "PlateData",
     "PlateDataModule",
     "PlateSampler",
+    "Shard",
     "SimulatedBatches",
     "SimulatedDataModule",
     "default_batch",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import final
 
 import numpy as np
@@ -13,6 +14,8 @@ from pavi.core import PlateBatch
 from pavi.data.default_batch import default_batch
 from pavi.data.plate_data import PlateData
 from pavi.data.sampler import PlateSampler
+from pavi.data.shard import Shard
+from pavi.data.stratified import StratifiedSampler
 
 
 @final
@@ -27,6 +30,7 @@ class PlateBatches(IterableDataset[PlateBatch]):
         seed: Of rows and noise.
         rank: Of this process.
         start: The number of the first batch.
+        shard: The rows that this process draws from; all of the data by default.
     """
 
     def __init__(
@@ -37,16 +41,26 @@ class PlateBatches(IterableDataset[PlateBatch]):
         seed: int,
         rank: int = 0,
         start: int = 0,
+        shard: Shard | None = None,
     ) -> None:
-        self._data, self._seed, self._rank, self._start = data, seed, rank, start
-        self._sampler = PlateSampler(data, batch)
+        self._seed, self._rank, self._start = seed, rank, start
+        self._data = data if shard is None else shard.data
+        self._sampler: PlateSampler | StratifiedSampler = (
+            PlateSampler(data, batch) if shard is None else StratifiedSampler(data, batch, shard)
+        )
+        self._everything: PlateBatch | None = None
 
     def __getitem__(self, step: int) -> PlateBatch:
         """Batch number `step`."""
         rng = np.random.default_rng([self._seed, step, self._rank])
         rows, weights = self._sampler.draw(rng)
         noise = int(rng.integers(2**63 - 1))
-        return self._data.batch(rows, weights=weights, seed=noise)
+        if rows:
+            return self._data.batch(rows, weights=weights, seed=noise)
+        if self._everything is None:
+            # Links sorted by parent are kept with the batch, and so from step to step.
+            self._everything = self._data.batch(weights=weights)
+        return replace(self._everything, seed=noise)
 
     def __iter__(self) -> Iterator[PlateBatch]:
         step = self._start
@@ -63,17 +77,24 @@ class PlateDataModule(pl.LightningDataModule):
         data: The data.
         batch: Per plate, the rows to draw in a step, see `PlateSampler`; everything by default.
         seed: Of the rows that are drawn and of the noise of the step.
+        shard: The rows that this rank owns and draws from; all of the data by default.
 
     Raises:
-        ValueError: As `PlateSampler`.
+        ValueError: As `PlateSampler`, or if some rank has fewer rows than it should draw.
     """
 
     def __init__(
-        self, data: PlateData, *, batch: Mapping[str, int] | None = None, seed: int = 0
+        self,
+        data: PlateData,
+        *,
+        batch: Mapping[str, int] | None = None,
+        seed: int = 0,
+        shard: Shard | None = None,
     ) -> None:
         super().__init__()
-        self.data, self._batch, self._seed = data, dict(batch or {}), seed
-        PlateSampler(data, self._batch)
+        self.data, self.shard = data, shard
+        self._batch, self._seed = dict(batch or {}), seed
+        self._batches(rank=0, start=0)
 
     def reference(self) -> PlateBatch:
         """A batch that shows where the data lie: all of them while small, otherwise a sample."""
@@ -83,10 +104,17 @@ class PlateDataModule(pl.LightningDataModule):
         """The stream for this rank, from the trainer's current step on."""
         trainer = self.trainer
         assert trainer is not None
+        return self._batches(
+            rank=trainer.global_rank,
+            start=trainer.global_step * trainer.accumulate_grad_batches,
+        )
+
+    def _batches(self, *, rank: int, start: int) -> Iterable[PlateBatch]:
         return PlateBatches(
             self.data,
             batch=self._batch,
             seed=self._seed,
-            rank=trainer.global_rank,
-            start=trainer.global_step * trainer.accumulate_grad_batches,
+            rank=rank,
+            start=start,
+            shard=self.shard,
         )

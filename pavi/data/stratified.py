@@ -1,0 +1,66 @@
+"""Drawing the rows of a rank's plate-batch from its own stratum, see `pavi.data.shard`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import final
+
+import numpy as np
+
+from pavi.data.plate_data import PlateData
+from pavi.data.sampler import PlateSampler, Rows
+from pavi.data.shard import Shard
+
+
+@final
+class StratifiedSampler:
+    """Draws rows of the shard of a rank, weighted for the mean over ranks.
+
+    Args:
+        data: The whole data.
+        sizes: Per named plate, the number of rows that each rank draws, see `PlateSampler`.
+        shard: The rows of this rank.
+
+    Raises:
+        ValueError: As `PlateSampler`, or if some rank has fewer rows than it should draw.
+    """
+
+    def __init__(self, data: PlateData, sizes: Mapping[str, int], shard: Shard) -> None:
+        PlateSampler(data, sizes)
+        units = [p for p in sizes if not data.model.plates.ancestors(p) & set(sizes)]
+        for plate in units:
+            least = min(shard.strata.get(plate, (data.cardinalities[plate],)))
+            if sizes[plate] > least:
+                raise ValueError(
+                    f"batch size of plate {plate!r}: each of {shard.ranks} ranks draws "
+                    f"{sizes[plate]} of its own rows, and the smallest rank has {least}."
+                )
+        self._shard = shard
+        self._sampler = PlateSampler(shard.data, sizes)
+        self._reached = self._mean_reached(data, sizes)
+
+    def draw(self, rng: np.random.Generator) -> tuple[Rows, Rows]:
+        """As `PlateSampler.draw`, in the shard's own row numbers; weights of all split plates."""
+        rows, weights = self._sampler.draw(rng)
+        for plate, own in self._shard.rows.items():
+            ones = np.ones(len(own))
+            weights[plate] = self._shard.ranks * weights.get(plate, ones)
+        for plate, probabilities in self._reached.items():
+            weights[plate] = 1.0 / probabilities[rows[plate]]
+        return rows, weights
+
+    def _mean_reached(self, data: PlateData, sizes: Mapping[str, int]) -> Rows:
+        """Inclusion probabilities on a rank drawn at random, of rows that every rank has."""
+        own, shard = self._sampler.reached, self._shard
+        wanted = [plate for plate in own if plate not in shard.rows]
+        if not wanted:
+            return {}
+        found = {plate: np.zeros(data.cardinalities[plate]) for plate in wanted}
+        links_alone = replace(data, values={}, present={})
+        for rank in range(shard.ranks):
+            other = Shard.of(links_alone, shard.plate, rank=rank, ranks=shard.ranks)
+            reached = PlateSampler(other.data, sizes).reached
+            for plate in wanted:
+                found[plate] += reached[plate] / shard.ranks
+        return found
