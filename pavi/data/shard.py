@@ -115,7 +115,7 @@ class Shard:
             strata[split] = tuple(counts.tolist())
         return cls(plate, rank, ranks, _part(data, rows), rows, strata, data.cardinalities)
 
-    def on(self, plates: tuple[str, ...]) -> str | None:
+    def on(self, plates: Sequence[str]) -> str | None:
         """The one of a site's plates that is split; None if every rank has all of the site.
 
         No site lies on two plates that lie within the same one, so there is one at most.

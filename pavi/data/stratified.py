@@ -8,6 +8,7 @@ from typing import final
 
 import numpy as np
 
+from pavi.data.default_batch import default_batch
 from pavi.data.plate_data import PlateData
 from pavi.data.sampler import PlateSampler, Rows
 from pavi.data.shard import Shard
@@ -37,7 +38,7 @@ class StratifiedSampler:
                     f"{sizes[plate]} of its own rows, and the smallest rank has {least}."
                 )
         self._shard = shard
-        self._sampler = PlateSampler(shard.data, sizes)
+        self._sampler = _sampler_of(shard.data, sizes)
         self._reached = self._mean_reached(data, sizes)
 
     def draw(self, rng: np.random.Generator) -> tuple[Rows, Rows]:
@@ -60,7 +61,19 @@ class StratifiedSampler:
         links_alone = replace(data, values={}, present={})
         for rank in range(shard.ranks):
             other = Shard.of(links_alone, shard.plate, rank=rank, ranks=shard.ranks)
-            reached = PlateSampler(other.data, sizes).reached
+            reached = _sampler_of(other.data, sizes).reached
             for plate in wanted:
                 found[plate] += reached[plate] / shard.ranks
         return found
+
+
+def _sampler_of(part: PlateData, sizes: Mapping[str, int]) -> PlateSampler:
+    """The sampler of a part, in which a group may have all rows of its plate that are left."""
+    return PlateSampler(part, {p: min(size, part.cardinalities[p]) for p, size in sizes.items()})
+
+
+def default_shard_batch(data: PlateData, shard: Shard) -> dict[str, int]:
+    """How many rows each rank draws when the user does not say: as many on every rank."""
+    first = Shard.of(replace(data, values={}, present={}), shard.plate, rank=0, ranks=shard.ranks)
+    sizes = default_batch(first.data)
+    return {p: min(size, *shard.strata.get(p, (size,))) for p, size in sizes.items()}

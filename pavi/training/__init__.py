@@ -7,7 +7,9 @@ from pavi.training.optimization import Optimization
 from pavi.training.quiet import quiet
 from pavi.training.row_adam import RowAdam
 from pavi.training.run import train
+from pavi.training.sharding import assembled
 from pavi.training.step_log import StepLog
+from pavi.training.strategy import RanksDDP, rank_and_ranks, strategy_of
 from pavi.training.variational_inference import NonFiniteLossError, VariationalInference
 
 __all__ = [
@@ -15,13 +17,17 @@ __all__ = [
     "History",
     "NonFiniteLossError",
     "Optimization",
+    "RanksDDP",
     "RowAdam",
     "StepLog",
     "VariationalInference",
+    "assembled",
     "check_checkpoint",
     "checkpointing",
     "compiled",
     "latest_checkpoint",
     "quiet",
+    "rank_and_ranks",
+    "strategy_of",
     "train",
 ]

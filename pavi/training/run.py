@@ -11,6 +11,7 @@ from pavi.training.callbacks import FitProgress, History
 from pavi.training.checkpoints import check_checkpoint, checkpointing, latest_checkpoint
 from pavi.training.compilation import compiled
 from pavi.training.quiet import quiet
+from pavi.training.strategy import strategy_of
 from pavi.training.variational_inference import VariationalInference
 
 
@@ -23,6 +24,7 @@ def train(
     progress: bool = False,
     callbacks: Sequence[pl.Callback] = (),
     devices: int = 1,
+    nodes: int = 1,
     accelerator: str = "auto",
     compile: bool = False,
 ) -> dict[str, Sequence[float | int]]:
@@ -35,7 +37,8 @@ def train(
         checkpoints: A folder for checkpoints.
         progress: Whether to show a bar.
         callbacks: Further Lightning callbacks.
-        devices: How many devices.
+        devices: How many devices, on each node.
+        nodes: How many machines.
         accelerator: Lightning's accelerator.
         compile: Whether to compile the flows.
     """
@@ -53,6 +56,10 @@ def train(
             max_steps=steps,
             accelerator=accelerator,
             devices=devices,
+            num_nodes=nodes,
+            strategy=strategy_of(
+                devices=devices, nodes=nodes, sharded=module.sharding is not None
+            ),
             callbacks=extra,
             logger=False,
             enable_checkpointing=checkpoints is not None,
