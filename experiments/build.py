@@ -22,7 +22,7 @@ from pavi import (
     PlateDataModule,
     VariationalInference,
 )
-from pavi.data import default_batch
+from pavi.data import default_batch, starting_batch
 from pavi.data.module import PlateBatches
 from pavi.guides import Guide
 from pavi.models import gaussian_random_effects
@@ -108,7 +108,7 @@ def build_guide(guide: GuideConfig, data: PlateData, *, seed: int) -> Guide:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         built = guide.build(data.model, data.cardinalities).to(data.like.dtype)
-    built.initialise(data.batch())
+    built.initialise(starting_batch(data))
     return built
 
 

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 
 from pavi.core import HierarchicalModel
-from pavi.data import PlateData, PlateDataModule, default_batch
+from pavi.data import PlateData, PlateDataModule, default_batch, starting_batch
 from pavi.encodings import Encodings
 from pavi.fit_checks import check_choices, check_model_and_data, check_numbers
 from pavi.flows import Flow
@@ -94,7 +94,7 @@ def fit(
                 flows=flows,
                 dependence=dependence,
             ).to(data.like.dtype)
-        guide.initialise(data.batch())
+        guide.initialise(starting_batch(data))
     module = VariationalInference(
         guide,
         objective=objective,

@@ -50,10 +50,10 @@ def check_model_and_data(model: Any, data: Any) -> None:
         )
     if found := difference(signature(data.model), signature(model)):
         raise ValueError(f"the data were read for another model: {found}.")
-    if absent := [n for n in (*model.observed, *model.covariates) if n not in data.values]:
+    if absent := [n for n in (*model.observed, *model.covariates) if n not in data.measured]:
         raise ValueError(
             f"the data hold no values of {absent}, which the model measures; "
-            f"they hold {list(data.values)}."
+            f"they hold {list(data.measured)}."
         )
 
 

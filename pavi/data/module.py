@@ -76,8 +76,15 @@ class PlateDataModule(pl.LightningDataModule):
         PlateSampler(data, self._batch)
 
     def reference(self) -> PlateBatch:
-        """A batch that shows where the data lie: all of them while small, otherwise a sample."""
-        return PlateBatches(self.data, batch=default_batch(self.data), seed=self._seed)[0]
+        """A batch that shows where the data lie: all of them while small, otherwise a sample.
+
+        The sample is some rows of one plate. Where values lie in a store, few of these fit a
+        batch, and a batch as the run draws it, from several plates, shows more.
+        """
+        batch = default_batch(self.data)
+        if batch and self._batch and self.data.stores:
+            batch = self._batch
+        return PlateBatches(self.data, batch=batch, seed=self._seed)[0]
 
     def train_dataloader(self) -> Iterable[PlateBatch]:
         """The stream for this rank, from the trainer's current step on."""
