@@ -85,11 +85,3 @@ class CohortConfig:
                 f"unknown: {sorted(values.keys() - known)}."
             )
         return CohortConfig(**{**values, "surface": SurfaceChoice(values["surface"])})
-
-    def differences(self, other: CohortConfig) -> list[str]:
-        """What differs, such as `seed: 0 here, 1 there`."""
-        return [
-            f"{name}: {value} here, {other.plain()[name]} there"
-            for name, value in self.plain().items()
-            if value != other.plain()[name]
-        ]

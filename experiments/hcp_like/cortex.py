@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +65,7 @@ def cortex(vertices: int = VERTICES) -> Surface:
     flat = np.concatenate([flat_left, flat_right]).astype(np.float32)
     faces = np.concatenate([left[3], right[3] + offset])
     faces = faces[longest_edge(flat, faces) <= CUT].astype(np.int32)
-    hemisphere = np.repeat(np.uint8([LEFT, RIGHT]), [offset, len(right[0])])
+    hemisphere = np.repeat(np.array([LEFT, RIGHT], np.uint8), [offset, len(right[0])])
     if vertices < VERTICES:
         kept = np.sort(np.random.default_rng(0).permutation(VERTICES)[:vertices])
         coordinates, flat, distances = coordinates[kept], flat[kept], distances[kept]
@@ -97,9 +98,7 @@ def _folder() -> Path:
 
 def _hemisphere(
     folder: Path, side: str, gray: NDArray[np.int64]
-) -> tuple[
-    NDArray[np.float32], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]
-]:
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
     """Places in space, triangles, places on the flat map, its triangles, of the grey vertices."""
     solid, faces = _mesh(folder / f"S1200.{side}.midthickness_MSMAll.32k_fs_LR.surf.gii")
     plane, flat_faces = _mesh(folder / f"S1200.{side}.flat.32k_fs_LR.surf.gii")
@@ -118,5 +117,5 @@ def _mesh(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """The coordinates and the triangles of a GIFTI file."""
     import nibabel
 
-    points, faces = nibabel.load(path).agg_data()  # type: ignore[attr-defined]
-    return points, faces
+    image: Any = nibabel.load(path)
+    return image.agg_data()

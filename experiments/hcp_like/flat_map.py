@@ -11,9 +11,7 @@ from experiments.hcp_like.surface import LEFT, RIGHT
 LONGEST = 3.0  # times the median: triangles beyond that lie across a bay or a cut, not on the map
 
 
-def triangulated(
-    flat: NDArray[np.floating], hemisphere: NDArray[np.uint8]
-) -> NDArray[np.int32]:
+def triangulated(flat: NDArray[np.floating], hemisphere: NDArray[np.uint8]) -> NDArray[np.int32]:
     """Delaunay triangles of each hemisphere, without the long ones.
 
     Args:
@@ -32,9 +30,7 @@ def triangulated(
     return np.concatenate(parts).astype(np.int32)
 
 
-def longest_edge(
-    flat: NDArray[np.floating], faces: NDArray[np.integer]
-) -> NDArray[np.floating]:
+def longest_edge(flat: NDArray[np.floating], faces: NDArray[np.integer]) -> NDArray[np.floating]:
     """The length of each triangle's longest edge, `(face,)`."""
     corners = flat[faces]
     return np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(1)

@@ -76,7 +76,7 @@ def _points(vertices: int) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """Places of so many vertices in mm, `(vertex, 3)`, and their hemispheres, `(vertex,)`."""
     left, right = _half(vertices // 2), _half(vertices - vertices // 2)
     places = np.concatenate([left * [-1, 1, 1], right])
-    return RADIUS * places, np.repeat(np.uint8([LEFT, RIGHT]), [len(left), len(right)])
+    return RADIUS * places, np.repeat(np.array([LEFT, RIGHT], np.uint8), [len(left), len(right)])
 
 
 def _lambert(

@@ -36,16 +36,16 @@ class Subject:
 
 @final
 @dataclass(frozen=True)
-class SubjectTruth:
-    """The parameters of a subject.
+class Parameters:
+    """What a subject is drawn with.
 
     Args:
-        labels: `(vertex,)`.
-        mu_s: `(network, dim)`.
-        mu_st: `(session, network, dim)`.
+        weights: Of the features in its fields, `(feature, network)`.
+        mu_s: Its centroids, `(network, dim)`.
+        mu_st: Those of its sessions, `(session, network, dim)`.
     """
 
-    labels: NDArray[np.uint8]
+    weights: NDArray[np.float32]
     mu_s: NDArray[np.float32]
     mu_st: NDArray[np.float32]
 
@@ -66,35 +66,44 @@ def draw(population: Population, subject: int) -> Subject:
         subject: Its number.
     """
     config = population.config
-    random = np.random.default_rng([config.seed, subject])
-    truth = draw_truth(population, random)
-    x = np.empty((config.sessions, len(truth.labels), config.dim), np.float16)
-    for session, center in zip(x, truth.mu_st, strict=True):
-        for rows in blocks(len(truth.labels)):
-            noise = random.standard_normal(session[rows].shape, dtype=np.float32)
-            noise *= config.noise
-            noise += center[truth.labels[rows]]
-            session[rows] = noise
-    seen = oracle(
-        x, truth.mu_st, noise=config.noise, probabilities=population.probabilities
-    )
-    common = population.probabilities.argmax(1)
+    random = stream(config.seed, subject)
+    own = draw_parameters(population, random)
+    labels = label_field(population, own.weights)
+    x = np.empty((config.sessions, len(labels), config.dim), np.float16)
+    for session, center in zip(x, own.mu_st, strict=True):
+        for rows in blocks(len(labels)):
+            values = random.standard_normal(session[rows].shape, dtype=np.float32)
+            values *= config.noise
+            values += center[labels[rows]]
+            session[rows] = values
+    common = population.probabilities
+    seen = oracle(x, own.mu_st, noise=config.noise, probabilities=common)
     return Subject(
         x=x,
-        labels=truth.labels,
-        mu_s=truth.mu_s,
-        mu_st=truth.mu_st,
-        oracle_accuracy=float(np.mean(seen.argmax(1) == truth.labels)),
-        map_accuracy=float(np.mean(common == truth.labels)),
+        labels=labels,
+        mu_s=own.mu_s,
+        mu_st=own.mu_st,
+        oracle_accuracy=float(np.mean(seen.argmax(1) == labels)),
+        map_accuracy=float(np.mean(common.argmax(1) == labels)),
     )
 
 
-def draw_truth(population: Population, random: np.random.Generator) -> SubjectTruth:
-    """Draw the parameters of a subject, with the first numbers of its stream."""
+def stream(seed: int, subject: int) -> np.random.Generator:
+    """The random numbers of a subject."""
+    return np.random.default_rng([seed, subject])
+
+
+def draw_parameters(population: Population, random: np.random.Generator) -> Parameters:
+    """Draw what a subject is drawn with, from the first numbers of its stream."""
     config, mu = population.config, population.mu
-    weights = random.standard_normal((2 * config.frequencies, len(mu)), dtype=np.float32)
-    labels = (population.logits + population.features @ weights).argmax(1)
-    shape = (config.sessions, *mu.shape)
-    mu_s = mu + population.eps[:, None] * random.standard_normal(mu.shape, dtype=np.float32)
-    mu_st = mu_s + population.sigma[:, None] * random.standard_normal(shape, dtype=np.float32)
-    return SubjectTruth(labels=labels.astype(np.uint8), mu_s=mu_s, mu_st=mu_st)
+    networks, sessions = len(mu), config.sessions
+    weights = random.standard_normal((2 * config.frequencies, networks), dtype=np.float32)
+    subject = random.standard_normal(mu.shape, dtype=np.float32)
+    session = random.standard_normal((sessions, *mu.shape), dtype=np.float32)
+    mu_s = mu + population.eps[:, None] * subject
+    return Parameters(weights=weights, mu_s=mu_s, mu_st=mu_s + population.sigma[:, None] * session)
+
+
+def label_field(population: Population, weights: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The networks of a subject's vertices, `(vertex,)`."""
+    return (population.logits + population.features @ weights).argmax(1).astype(np.uint8)
