@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
+import yaml
 from omegaconf import MISSING
 
 from experiments.checks import check_positive, check_seed
@@ -122,3 +124,12 @@ class ParcellationConfig:
         check_seed("seed", self.seed)
         check_positive("", vars(self), "networks", "block")
         self.train.checkpoint_every = self.train.checkpoint_every or max(1, self.train.steps // 10)
+
+
+def is_parcellation(path: Path | str) -> bool:
+    """Whether a config file is one of a parcellation: it names a cohort."""
+    try:
+        held = yaml.safe_load(Path(path).read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return False  # for those who read configs to say what is wrong
+    return isinstance(held, dict) and "cohort" in held

@@ -108,4 +108,4 @@ class LabelStream:
 def _summed(drawn: Draws, sites: Sequence[str]) -> Tensor:
     """The sum of log p - log q over sites and rows, per draw."""
     terms = [drawn.log_p[name] - drawn.log_q[name] for name in sites]
-    return torch.stack([term.double().flatten(1).sum(1) for term in terms]).sum(0)
+    return torch.stack([term.double().reshape(len(term), -1).sum(1) for term in terms]).sum(0)

@@ -1,1 +1,2 @@
 """The figures of a parcellation."""
+def write_figures(*a): pass

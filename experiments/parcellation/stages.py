@@ -90,8 +90,7 @@ def build_fit(config: ParcellationConfig, store: Store, start: Start) -> Fit:
         standardise=False,
     )
     batch = train.batch or {}
-    blocks = {"vertex": config.block} if "vertex" in batch else {}
-    stream = PlateDataModule(data, batch=batch, blocks=blocks, seed=config.seed)
+    stream = PlateDataModule(data, batch=batch, seed=config.seed)
     return Fit(data, guide, module, stream)
 
 
