@@ -24,6 +24,7 @@ class PlateBatches(IterableDataset[PlateBatch]):
     Args:
         data: The data.
         batch: Rows to draw per plate, see `PlateSampler`; everything if empty.
+        blocks: Per plate, the length of the runs that its rows come in, see `PlateSampler`.
         seed: Of rows and noise.
         rank: Of this process.
         start: The number of the first batch.
@@ -34,12 +35,13 @@ class PlateBatches(IterableDataset[PlateBatch]):
         data: PlateData,
         *,
         batch: Mapping[str, int],
+        blocks: Mapping[str, int] | None = None,
         seed: int,
         rank: int = 0,
         start: int = 0,
     ) -> None:
         self._data, self._seed, self._rank, self._start = data, seed, rank, start
-        self._sampler = PlateSampler(data, batch)
+        self._sampler = PlateSampler(data, batch, blocks=blocks)
 
     def __getitem__(self, step: int) -> PlateBatch:
         """Batch number `step`."""
@@ -62,6 +64,7 @@ class PlateDataModule(pl.LightningDataModule):
     Args:
         data: The data.
         batch: Per plate, the rows to draw in a step, see `PlateSampler`; everything by default.
+        blocks: Per plate, the length of the runs that its rows come in, see `PlateSampler`.
         seed: Of the rows that are drawn and of the noise of the step.
 
     Raises:
@@ -69,11 +72,17 @@ class PlateDataModule(pl.LightningDataModule):
     """
 
     def __init__(
-        self, data: PlateData, *, batch: Mapping[str, int] | None = None, seed: int = 0
+        self,
+        data: PlateData,
+        *,
+        batch: Mapping[str, int] | None = None,
+        blocks: Mapping[str, int] | None = None,
+        seed: int = 0,
     ) -> None:
         super().__init__()
-        self.data, self._batch, self._seed = data, dict(batch or {}), seed
-        PlateSampler(data, self._batch)
+        self.data, self._seed = data, seed
+        self._batch, self._blocks = dict(batch or {}), dict(blocks or {})
+        PlateSampler(data, self._batch, blocks=self._blocks)
 
     def reference(self) -> PlateBatch:
         """A batch that shows where the data lie: all of them while small, otherwise a sample.
@@ -81,10 +90,10 @@ class PlateDataModule(pl.LightningDataModule):
         The sample is some rows of one plate. Where values lie in a store, few of these fit a
         batch, and a batch as the run draws it, from several plates, shows more.
         """
-        batch = default_batch(self.data)
+        batch, blocks = default_batch(self.data), dict[str, int]()
         if batch and self._batch and self.data.stores:
-            batch = self._batch
-        return PlateBatches(self.data, batch=batch, seed=self._seed)[0]
+            batch, blocks = self._batch, self._blocks
+        return PlateBatches(self.data, batch=batch, blocks=blocks, seed=self._seed)[0]
 
     def train_dataloader(self) -> Iterable[PlateBatch]:
         """The stream for this rank, from the trainer's current step on."""
@@ -93,6 +102,7 @@ class PlateDataModule(pl.LightningDataModule):
         return PlateBatches(
             self.data,
             batch=self._batch,
+            blocks=self._blocks,
             seed=self._seed,
             rank=trainer.global_rank,
             start=trainer.global_step * trainer.accumulate_grad_batches,
