@@ -68,10 +68,12 @@ def build(config: ExperimentConfig) -> Experiment:
         warm_up=train.build_warm_up(),
     )
     batch = default_batch(data) if train.batch is None else train.batch
-    stream = PlateDataModule(data, batch=batch, seed=config.seed)
+    stream = PlateDataModule(data, batch=batch, blocks=train.blocks, seed=config.seed)
     if guide.whole:  # Only a batch shows whether it is one that such a guide can take.
         with torch.no_grad():
-            guide(PlateBatches(data, batch=batch, seed=config.seed)[0], draws=1)
+            guide(
+                PlateBatches(data, batch=batch, blocks=train.blocks, seed=config.seed)[0], draws=1
+            )
     return Experiment(model, data, module, stream, dict(batch))
 
 
