@@ -117,9 +117,7 @@ class ParcellationEncoder(Encoder):
         super().__init__()
         sessions, networks, dim = model.sites["mu_st"].event_shape
         free = networks - 1
-        self.free = FreeEncoder(
-            model, [*ROOTS, *residual], cardinalities, dim=0, lengths=lengths
-        )
+        self.free = FreeEncoder(model, [*ROOTS, *residual], cardinalities, dim=0, lengths=lengths)
         self._residual = tuple(residual)
         self.register_buffer("basis", contrasts(networks).float(), persistent=False)
         for name, reference in prior_references(model).items():

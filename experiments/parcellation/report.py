@@ -1,2 +1,5 @@
 """The figures of a parcellation."""
-def write_figures(*a): pass
+
+
+def write_figures(*a):
+    pass

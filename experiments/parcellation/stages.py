@@ -90,7 +90,8 @@ def build_fit(config: ParcellationConfig, store: Store, start: Start) -> Fit:
         standardise=False,
     )
     batch = train.batch or {}
-    stream = PlateDataModule(data, batch=batch, seed=config.seed)
+    blocks = {"vertex": config.block} if "vertex" in batch else {}
+    stream = PlateDataModule(data, batch=batch, blocks=blocks, seed=config.seed)
     return Fit(data, guide, module, stream)
 
 
@@ -104,9 +105,10 @@ def stream_labels(config: ParcellationConfig, files: RunFiles, fit: Fit) -> None
         StoreWriter(files.labels, shape=shape, dtype="float16") as writer,
     ):
         held = files.tensors("elbo") or {}
-        elbo = held.get("subjects", torch.full(
-            (subjects, config.posterior.draws), torch.nan, dtype=torch.float64
-        ))
+        elbo = held.get(
+            "subjects",
+            torch.full((subjects, config.posterior.draws), torch.nan, dtype=torch.float64),
+        )
         left = [s for s in range(subjects) if s not in writer.done or elbo[s].isnan().any()]
         for number, subject in enumerate(track(left, "posterior", transient=True), 1):
             found = stream.of(subject)

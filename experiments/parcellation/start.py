@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from rich.progress import track
-from scipy.cluster.vq import kmeans2
+from scipy.cluster.vq import ClusterError, kmeans2
 from torch import Tensor
 
 from experiments.checks import check_positive
@@ -146,17 +146,27 @@ def group_clusters(
         total = total + x.mean(0)
         squares += x.double().square().mean()
     average = (total / len(chosen)).numpy().astype(np.float64)
+    if (different := len(np.unique(average, axis=0))) < networks:
+        raise ValueError(
+            f"the group averages of {len(average)} vertices take {different} different values, "
+            f"which are too few for {networks} networks; is the store filled?"
+        )
     best = np.inf
     for restart in range(config.restarts):
-        centres, found = kmeans2(average, networks, minit="++", rng=seed + restart)
+        try:
+            centres, found = kmeans2(
+                average, networks, minit="++", missing="raise", rng=seed + restart
+            )
+        except ClusterError:  # a cluster lost all of its vertices
+            continue
         distortion = float(np.square(average - centres[found]).sum())
-        if distortion < best and len(np.unique(found)) == networks:
+        if distortion < best:
             best, kept = distortion, (centres, found)
     if not np.isfinite(best):
         raise ValueError(
-            f"k-means found fewer than {networks} clusters in {config.restarts} restarts on the "
-            f"averages of {len(chosen)} subjects; average more (start.subjects) or ask for fewer "
-            "networks."
+            f"k-means lost clusters in all of {config.restarts} restarts on the averages of "
+            f"{len(chosen)} subjects; average more (start.subjects), allow more (start.restarts) "
+            f"or ask for fewer networks than {networks}."
         )
     centres, found = kept
     explained = float(np.square(centres[found]).mean())

@@ -39,7 +39,7 @@ def build_model(config: ParcellationConfig, *, sessions: int, dim: int) -> Hiera
     summaries = {
         name: Covariate(plates=plate, event_shape=shape) for name, (plate, shape) in shapes.items()
     }
-    return HierarchicalModel(plates=model.plates.values(), sites={**model.sites, **summaries})
+    return HierarchicalModel(plates=list(model.plates.values()), sites={**model.sites, **summaries})
 
 
 def build_data(model: HierarchicalModel, fingerprints: Store, start: Start) -> PlateData:
@@ -58,9 +58,7 @@ def build_data(model: HierarchicalModel, fingerprints: Store, start: Start) -> P
     return PlateData.from_arrays({"x": fingerprints, **summaries}, model)
 
 
-def build_guide(
-    config: ParcellationConfig, data: PlateData, start: Start
-) -> PlateAmortizedGuide:
+def build_guide(config: ParcellationConfig, data: PlateData, start: Start) -> PlateAmortizedGuide:
     """The plate-amortized guide, where the fit begins.
 
     A site follows its prior given the draws above it by Bayes' rule; what else lies upstream is
@@ -83,9 +81,7 @@ def build_guide(
             encoder.begin(start)
             return guide
         lengths = {name: table.shape[-1] for name, table in encoder.encodings().items()}
-        computed = ParcellationEncodings().build(
-            data.model, data.cardinalities, lengths=lengths
-        )
+        computed = ParcellationEncodings().build(data.model, data.cardinalities, lengths=lengths)
     computed.begin(start)
     with torch.no_grad():
         found = computed(data.batch(sites=SUMMARIES))
