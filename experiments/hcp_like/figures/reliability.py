@@ -27,12 +27,8 @@ def reliability_diagram(found: Reliability, *, networks: int) -> Figure:
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     above.plot([0, 1], [0, 1], color=GREY, lw=1, zorder=1)
     low, high = _interval(accuracy, found.count[held])
-    above.errorbar(
-        *(confidence, accuracy),
-        yerr=[accuracy - low, high - accuracy],
-        **{"color": BLUE, "marker": "o", "ms": 4, "lw": 0, "elinewidth": 1, "zorder": 2},
-        label="with 95% intervals",
-    )
+    above.vlines(confidence, low, high, color=BLUE, lw=1, zorder=2, label="95% interval")
+    above.plot(confidence, accuracy, color=BLUE, marker="o", ms=4, lw=0, zorder=3)
     above.legend(frameon=False, fontsize=8, loc="upper left")
     above.set_ylabel("Share of labels that are right")
     above.set_ylim(0, 1.02)
