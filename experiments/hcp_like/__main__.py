@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from experiments.hcp_like.config import CohortConfig
-from experiments.hcp_like.geometry import SurfaceChoice
+from experiments.hcp_like.geometry import SurfaceChoice, surface
 
 ACCURACY = 0.85  # of the oracle, which the noise is calibrated to
 
@@ -52,6 +52,8 @@ def calibrate(parsed: argparse.Namespace) -> None:
     from experiments.hcp_like.calibration import calibrated_noise
 
     config = CohortConfig(surface=SurfaceChoice(parsed.surface), vertices=parsed.vertices)
+    if terms := surface(config.surface, config.vertices).terms:
+        print(terms, file=sys.stderr)
     found = calibrated_noise(
         config, accuracy=ACCURACY, seeds=range(parsed.seeds), subjects=parsed.subjects
     )

@@ -14,6 +14,7 @@ from experiments.hcp_like.surface import LEFT, RIGHT, Surface, distances_along
 
 VERTICES = 59_412  # of the 64,984 of the fs_LR-32k meshes: those without the medial wall
 GAP = 40.0  # between the flat hemispheres, in mm
+LIMBIC = (0.62, 0.74, 0.25)  # Yeo's own colour is so pale that no paler one could be told apart
 CUT = 10.0  # an edge of the flat map longer than this, in mm, spans a cut
 
 TERMS = """\
@@ -78,7 +79,7 @@ def cortex(vertices: int = VERTICES) -> Surface:
         faces=faces,
         distances=distances,
         names=names,
-        colors=yeo["rgba"][1:, :3],
+        colors=np.where(np.array(names)[:, None] == "Limbic", LIMBIC, yeo["rgba"][1:, :3]),
         terms=TERMS,
     )
 
