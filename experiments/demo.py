@@ -22,6 +22,7 @@ from experiments.figures import caterpillar, elbo_curve, save
 from experiments.problems.reference import load_reference
 from experiments.provenance import ROOT, command_line, provenance
 from pavi import Posterior
+from pavi.files import write_text
 from pavi.posterior import Summary
 from pavi.training import FitProgress
 from pavi.training.quiet import quiet
@@ -90,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "groups": {name: dataclasses.asdict(row) for name, row in groups.items()},
         "provenance": origin,
     }
-    (folder / "comparison.json").write_text(json.dumps(result, indent=1) + "\n")
+    write_text(folder / "comparison.json", json.dumps(result, indent=1) + "\n")
     console.print(f"ELBO {elbo.mean:,.1f} \N{PLUS-MINUS SIGN} {elbo.standard_error:.1f} nats")
     console.print(f"Figures and comparison.json are in {folder}", soft_wrap=True)
     return 0

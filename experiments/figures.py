@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
+from pavi.files import whole_file
+
 BLUE, RED, GREY, INK = "#2c6fad", "#b8402a", "0.72", "0.15"
 MINUS = "\N{MINUS SIGN}"
 DPI = 300
@@ -92,7 +94,8 @@ def caterpillar(
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure; the ending gives the format."""
-    figure.savefig(path, dpi=DPI)
+    with whole_file(path, binary=True) as stream:
+        figure.savefig(stream, format=path.suffix.removeprefix("."), dpi=DPI)
 
 
 def _signed(value: float) -> str:

@@ -27,6 +27,7 @@ from experiments.studies.report import Findings
 from experiments.studies.reports import REPORTS
 from experiments.studies.rows import courses, tidy
 from experiments.tables import cell, markdown
+from pavi.files import write_text
 
 COMMITTED, SMOKE = "desk", "smoke"  # the preset whose results are kept; one that only runs
 
@@ -62,26 +63,24 @@ def tell(
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows, course = with_gaps(tidy(found)), courses(found)
-    rows.to_csv(folder / "runs.csv", index=False)
+    write_text(folder / "runs.csv", rows.to_csv(index=False))
     if len(course):
-        course.to_csv(folder / "courses.csv", index=False)
+        write_text(folder / "courses.csv", course.to_csv(index=False))
     report, findings = REPORTS[name], Findings(rows, course, study.axis)
     figure = report.figure(findings)
     for ending in ("png", "svg"):
         save(figure, folder / f"figure.{ending}")
     table = report.table(findings)
     broken = failures(found)
-    (folder / "study.json").write_text(
-        json.dumps({**about, "study": plain(study), "failures": broken, "table": table}, indent=1)
-        + "\n"
-    )
+    record = {**about, "study": plain(study), "failures": broken, "table": table}
+    write_text(folder / "study.json", json.dumps(record, indent=1) + "\n")
     caption = f"# {name}: {study.question}\n\nThe paper's claim: {study.claim}\n\n{report.note}"
     if about["preset"] == SMOKE:
         caption += "\n\nPreset smoke: a few steps, which show that it runs and nothing else."
     text = markdown(table, caption=caption)
     if broken:
         text += "\nRuns that failed:\n\n" + "".join(f"* {cell(line)}\n" for line in broken)
-    (folder / "table.md").write_text(text)
+    write_text(folder / "table.md", text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

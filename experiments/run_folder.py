@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, final
 from experiments.config import ExperimentConfig
 from experiments.config_file import dump, plain
 from experiments.stored_config import config_changes, stored_config
+from pavi.files import check_writable, whole_folder, write_text
 
 
 @final
@@ -57,14 +57,7 @@ class RunFolder:
             ValueError: If the folder holds something else, a file is in its way, or its config
                 cannot be read.
         """
-        for above in self.path.parents:
-            if above.exists():
-                if not above.is_dir():
-                    raise ValueError(
-                        f"{self.path} cannot be a folder, because {above} is a file; "
-                        "choose another with out=..."
-                    )
-                break
+        check_writable(self.path)
         if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
             return
         file = self.path / "config.yaml"
@@ -87,14 +80,9 @@ class RunFolder:
         """
         if (self.path / "config.yaml").is_file():
             return False
-        fresh = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        fresh.mkdir(parents=True)
-        try:
+        with whole_folder(self.path) as fresh:
             (fresh / "config.yaml").write_text(dump(config))
             (fresh / "provenance.json").write_text(json.dumps(provenance, indent=1) + "\n")
-            os.replace(fresh, self.path)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
         return True
 
     def remove(self) -> None:
@@ -103,6 +91,4 @@ class RunFolder:
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Write the final metrics, which marks the run as complete."""
-        fresh = self.path / ".metrics.json"
-        fresh.write_text(json.dumps(metrics, indent=1) + "\n")
-        os.replace(fresh, self.path / "metrics.json")
+        write_text(self.path / "metrics.json", json.dumps(metrics, indent=1) + "\n")

@@ -32,6 +32,7 @@ from experiments.sweeps.slurm import SlurmExecutor
 from experiments.sweeps.space import load_sweep
 from experiments.sweeps.study import live_trials, next_trial, opened_study, total, trials_under_way
 from experiments.tables import markdown, write_csv
+from pavi.files import write_text
 
 LOOK_SECONDS = 0.2  # between two looks at the processes
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -115,7 +116,7 @@ def report(
     table = rows(study, config)
     caption = f"{config.config}, in the order of {config.minimise}"
     write_csv(table, folder.path / "trials.csv")
-    (folder.path / "trials.md").write_text(markdown(table, caption=caption))
+    write_text(folder.path / "trials.md", markdown(table, caption=caption))
     save(sweep_figure(ranked(study), config), folder.path / "trials.png")
     console.print(screen_table(table, title=caption))
     console.print(f"trials.csv, trials.md and trials.png are in {folder.path}", soft_wrap=True)

@@ -6,12 +6,14 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from pavi.files import whole_file
+
 Row = dict[str, object]
 
 
 def write_csv(table: Sequence[Row], path: Path) -> None:
     """Write every digit; what there is none of stays empty."""
-    with path.open("w", newline="") as file:
+    with whole_file(path) as file:
         writer = csv.DictWriter(file, fieldnames=list(table[0]))
         writer.writeheader()
         writer.writerows(table)

@@ -16,13 +16,14 @@ ROOT = Path(__file__).parents[1]
 
 # What each layer of pavi may import, besides itself: whole layers, or one module of a layer.
 BELOW_GUIDES = {"core", "nn", "flows", "encodings"}
-BELOW_TRAINING = BELOW_GUIDES | {"models", "data", "guides", "objectives", "metrics"}
+BELOW_TRAINING = BELOW_GUIDES | {"files", "models", "data", "guides", "objectives", "metrics"}
 EVERYTHING = BELOW_TRAINING | {"training", "diagnostics", "posterior", "fit", "amortize"}
 LAYERS = {
-    "core": set(),
+    "files": set(),
+    "core": {"files"},
     "nn": set(),
     "models": {"core"},
-    "data": {"core"},
+    "data": {"core", "files"},
     "flows": {"nn"},
     "encodings": {"core", "nn"},
     "guides": BELOW_GUIDES,

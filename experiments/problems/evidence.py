@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from pavi.files import write_text
+
 PATH = Path(__file__).with_name("evidence.json")
 
 
@@ -56,4 +58,4 @@ def save_evidence(name: str, figures: Mapping[str, object], *, command: str) -> 
     """Store what a command found, in the place of what was there."""
     stored = json.loads(PATH.read_text()) if PATH.is_file() else {}
     stored[name] = {"command": command, **figures}
-    PATH.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n")
+    write_text(PATH, json.dumps(stored, indent=1, sort_keys=True) + "\n")

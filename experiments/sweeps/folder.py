@@ -15,6 +15,7 @@ from experiments.config_file import dump, plain
 from experiments.stored_config import config_changes, stored_config
 from experiments.sweeps.config import SweepConfig
 from experiments.sweeps.space import first_point, run_config
+from pavi.files import write_text
 
 LOCK = ".lock"
 # What may change between two starts of a sweep: where it runs, and how long it goes on.
@@ -77,10 +78,9 @@ class SweepFolder:
         """Write what the sweep is; the last file written is the one that `check` looks for."""
         self.path.mkdir(parents=True, exist_ok=True)
         if not (self.path / "sweep.yaml").is_file():
-            record = json.dumps(provenance, indent=1) + "\n"
-            (self.path / "provenance.json").write_text(record)
-            (self.path / "base.yaml").write_text(dump(_first(config)))
-        (self.path / "sweep.yaml").write_text(dump(config))
+            write_text(self.path / "provenance.json", json.dumps(provenance, indent=1) + "\n")
+            write_text(self.path / "base.yaml", dump(_first(config)))
+        write_text(self.path / "sweep.yaml", dump(config))
 
     @contextmanager
     def locked(self) -> Iterator[int]:

@@ -12,6 +12,7 @@ from experiments.checks import filled
 from experiments.run import main
 from experiments.sweeps.config import SLURM_FIELDS, ExecutorConfig
 from experiments.sweeps.executor import Executor, Job
+from pavi.files import write_text
 
 if TYPE_CHECKING:
     import submitit
@@ -113,7 +114,7 @@ class SlurmExecutor(Executor):
                 return QueuedJob(earlier)
         job = self._executor.submit(RunCall(tuple(arguments)))
         record.parent.mkdir(parents=True, exist_ok=True)
-        record.write_text(f"{job.job_id}\n")
+        write_text(record, f"{job.job_id}\n")
         return QueuedJob(job)
 
 

@@ -17,8 +17,8 @@ from pavi.cli.draws_file import write_draws
 from pavi.cli.encodings import ENCODINGS
 from pavi.cli.fit_folder import FitFolder
 from pavi.cli.model_file import ModelFile
-from pavi.cli.whole_file import whole_file
 from pavi.core import HierarchicalModel
+from pavi.files import whole_file
 from pavi.fit import fit
 from pavi.posterior import Posterior
 

@@ -14,8 +14,8 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from pavi.cli.whole_file import whole_file
 from pavi.data import PlateData
+from pavi.files import whole_file
 from pavi.posterior import Posterior
 from pavi.posterior.checks import check_draws
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
-import secrets
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -19,6 +16,7 @@ from pavi.cli.data_file import DataFile
 from pavi.cli.model_file import ModelFile
 from pavi.core import HierarchicalModel
 from pavi.data import PlateData
+from pavi.files import check_writable, whole_folder
 from pavi.posterior import Posterior
 
 FORMAT = 1
@@ -52,12 +50,9 @@ class FitFolder:
         Raises:
             ValueError: If there is something already, unless it is a fit to be overwritten.
         """
-        if path.is_file():
-            raise ValueError(f"{path} is a file; a fit needs a folder of its own.")
+        check_writable(path.resolve().parent)
+        check_writable(path)
         if not path.exists():
-            above = next(each for each in path.resolve().parents if each.exists())
-            if not (above.is_dir() and os.access(above, os.W_OK)):
-                raise ValueError(f"{path} cannot be made: {above} is no folder to write to.")
             return
         if not (path / CARD).is_file():
             raise ValueError(f"{path} exists and is no fit; choose another folder with --out.")
@@ -105,15 +100,10 @@ class FitFolder:
             },
         }
         path = path.resolve()
-        fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        fresh.mkdir(parents=True)
-        try:
+        with whole_folder(path) as fresh:
             posterior.save(fresh / POSTERIOR)
             (fresh / MODEL).write_bytes(source.source)
             (fresh / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-            _put(fresh, path)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
         return cls(path, card, source)
 
     @classmethod
@@ -205,18 +195,3 @@ class FitFolder:
             ValueError: If it is damaged.
         """
         return Posterior.load(self.path / POSTERIOR, self.model, data=data)
-
-
-def _put(fresh: Path, path: Path) -> None:
-    """Move a folder to its place; the fit that was there is removed only after that."""
-    if not path.exists():
-        os.replace(fresh, path)
-        return
-    old = fresh.with_name(f"{fresh.name}.old")
-    os.replace(path, old)
-    try:
-        os.replace(fresh, path)
-    except OSError:
-        os.replace(old, path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

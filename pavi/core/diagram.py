@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pavi.core.layout import HEIGHT, Box, arrange
+from pavi.files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,7 +70,9 @@ def draw(
             ends = _centre(layout.nodes[parent]), _centre(layout.nodes[child])
             _draw_arrow(axes, f"{parent}-{child}", ends, nodes[parent], nodes[child])
     if path is not None:
-        figure.savefig(path, dpi=200)
+        place = Path(path)
+        with whole_file(place, binary=True) as stream:
+            figure.savefig(stream, format=place.suffix.lower().removeprefix("."), dpi=200)
     return figure
 
 

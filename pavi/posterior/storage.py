@@ -22,6 +22,7 @@ from pavi.encodings import (
     OwnDataEncodings,
     SetTransformerEncodings,
 )
+from pavi.files import whole_folder
 from pavi.flows import (
     AffineFlow,
     ASVIFlow,
@@ -41,7 +42,6 @@ from pavi.guides import (
     TotalFlowGuide,
     UIVIGuide,
 )
-from pavi.posterior.folder import whole_folder
 from pavi.posterior.signature import difference, signature
 
 FORMAT = 2
@@ -115,17 +115,22 @@ def write_posterior(
         "dtype": str(data.like.dtype).removeprefix("torch."),
         "history": dict(history),
     }
-    with whole_folder(path) as fresh:
+    files = {WEIGHTS: guide.state_dict(), LINKS: _links(data)}
+    if encodings is not None:
+        files[ENCODINGS] = dict(encodings)
+    needed = sum(value.nbytes for tensors in files.values() for value in tensors.values())
+    with whole_folder(path, needed=needed) as fresh:
         (fresh / CARD).write_text(json.dumps(card, indent=1))
-        save_file(_apart(guide.state_dict()), fresh / WEIGHTS)
-        if encodings is not None:
-            save_file(_apart(encodings), fresh / ENCODINGS)
-        links = {
-            f"{plate}/{parent}": rows
-            for plate, parents in data.links.items()
-            for parent, rows in parents.items()
-        }
-        save_file(_apart(links), fresh / LINKS)
+        for name, tensors in files.items():
+            save_file(_apart(tensors), fresh / name)
+
+
+def _links(data: PlateData) -> dict[str, torch.Tensor]:
+    return {
+        f"{plate}/{parent}": rows
+        for plate, parents in data.links.items()
+        for parent, rows in parents.items()
+    }
 
 
 def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

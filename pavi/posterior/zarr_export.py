@@ -11,6 +11,7 @@ import numpy as np
 from rich.progress import track
 
 from pavi.data import PlateData
+from pavi.files import whole_folder
 from pavi.posterior.checks import check_draws, latent_sites
 from pavi.posterior.coordinates import (
     SAMPLE_DIMS,
@@ -21,7 +22,6 @@ from pavi.posterior.coordinates import (
     parent_coordinates,
 )
 from pavi.posterior.fitted import Fitted
-from pavi.posterior.folder import whole_folder
 from pavi.posterior.joint_draws import BUDGET, JointDraws
 
 # Numbers in one file of the folder, so that some rows of all draws are read from few files.

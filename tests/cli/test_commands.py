@@ -153,8 +153,8 @@ def test_a_folder_that_is_no_fit_is_never_replaced(folder, told):
     said = told(*FIT, "mine", "--overwrite")
     assert "mine exists and is no fit; choose another folder with --out" in said
     said = told(*FIT, "data.csv", "--overwrite")
-    assert "data.csv is a file; a fit needs a folder of its own" in said
-    assert "data.csv is no folder to write to" in told(*FIT, "data.csv/fit")
+    assert "data.csv is a file; choose another folder" in said
+    assert "data.csv is a file; choose another folder" in told(*FIT, "data.csv/fit")
 
 
 @pytest.mark.parametrize(

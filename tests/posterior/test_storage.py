@@ -6,17 +6,20 @@ import json
 import os
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from core.designs import sparse_crossing
+from safetensors import SafetensorError
 from torch.distributions import Normal
 
 import pavi
 from pavi import HierarchicalModel, Latent, Observed, Plate
-from pavi.posterior import folder
+from pavi.files import DiskFullError
+from pavi.posterior import storage
 
 LABELS = {
     "numpy": [np.int64(7), np.int64(3)],
@@ -83,18 +86,16 @@ def test_a_folder_has_the_rights_of_the_umask_and_nothing_stays_beside_it(tmp_pa
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["fit"]
 
 
-def test_a_save_that_fails_leaves_the_old_posterior(tmp_path, monkeypatch):
+def test_a_save_on_a_full_disk_leaves_the_old_posterior(tmp_path, monkeypatch):
     posterior, path = fitted(), tmp_path / "fit"
     posterior.save(path)
-    replace = os.replace
 
-    def full(source, target):
-        if target == path and not str(source).endswith(".old"):
-            raise OSError("no space left on device")
-        replace(source, target)
+    def full(tensors, target):
+        Path(target).write_bytes(b"half")
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr(folder.os, "replace", full)
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr(storage, "save_file", full)
+    with pytest.raises(DiskFullError, match=r"fit could not be written; it takes \d+ bytes"):
         posterior.save(path)
     assert pavi.Posterior.load(path, posterior.model).data.cardinalities == {"g": 2}
     assert [found.name for found in tmp_path.iterdir()] == ["fit"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import track
 
+from pavi.files import write_text
 from pavi.posterior.report.data_section import data_section
 from pavi.posterior.report.diagnostics_section import diagnostics_section
 from pavi.posterior.report.estimates import LEVELS, globals_section, groups_section
@@ -58,13 +57,7 @@ def write_report(
         lead=_lead(posterior),
         sections=[section for section in found if section is not None],
     )
-    # Written beside its place and moved there: a report is whole or absent.
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        fresh.write_text(html, encoding="utf-8")
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
+    write_text(path, html)
 
 
 def _parts(

@@ -1,0 +1,16 @@
+"""Files that are there as a whole or not at all; the one place of pavi that writes any."""
+
+from pavi.files.disk import DiskFullError, check_space, check_writable
+from pavi.files.unfinished import remove_unfinished
+from pavi.files.whole_file import whole_file, write_text
+from pavi.files.whole_folder import whole_folder
+
+__all__ = [
+    "DiskFullError",
+    "check_space",
+    "check_writable",
+    "remove_unfinished",
+    "whole_file",
+    "whole_folder",
+    "write_text",
+]
