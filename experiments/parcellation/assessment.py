@@ -4,20 +4,14 @@ Networks have no order, so the fitted ones are first paired with the true ones, 
 group maps agree at as many vertices as possible. Then
 
 * accuracy: the share of vertices whose most probable label is the true one, per subject;
-* expected calibration error: with the largest probability of a vertex as its confidence, in `B`
-  bins of equal width, :math:`\mathrm{ECE} = \sum_b \frac{n_b}{n} |\mathrm{acc}_b -
-  \mathrm{conf}_b|`;
+* expected calibration error, see `experiments.hcp_like.reliability`;
 * Dice, per network and for the group maps: :math:`2 |A \cap B| / (|A| + |B|)`.
-
-Reference:
-    Guo et al. (2017), On calibration of modern neural networks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +19,8 @@ from rich.progress import track
 from scipy.optimize import linear_sum_assignment
 
 from experiments.hcp_like.cohort import Cohort
+from experiments.hcp_like.reliability import Reliability
 from experiments.parcellation.run_files import RunFiles
-
-BINS = 20
 
 
 def paired(
@@ -54,44 +47,6 @@ def dice(
     return np.where(sizes > 0, 2 * common / np.maximum(sizes, 1), 1.0)
 
 
-@final
-@dataclass
-class Reliability:
-    """Confidence against accuracy, added up over subjects.
-
-    Attributes:
-        count: Vertices per bin of confidence.
-        right: Those of them that are labelled right.
-        confidence: The sum of their confidences.
-        accuracy: The share that is right, per subject.
-    """
-
-    count: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, dtype=np.int64))
-    right: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, dtype=np.int64))
-    confidence: NDArray[np.float64] = field(default_factory=lambda: np.zeros(BINS))
-    accuracy: list[float] = field(default_factory=list)
-
-    def add(self, probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> None:
-        """A subject.
-
-        Args:
-            probabilities: `(vertex, network)`, the networks in the order of the labels.
-            labels: The true ones, `(vertex,)`.
-        """
-        sure = probabilities.max(1).astype(np.float64)
-        right = probabilities.argmax(1) == labels
-        bins = np.minimum((sure * BINS).astype(np.int64), BINS - 1)
-        self.count += np.bincount(bins, minlength=BINS)
-        self.right += np.bincount(bins[right], minlength=BINS)
-        self.confidence += np.bincount(bins, weights=sure, minlength=BINS)
-        self.accuracy.append(float(right.mean()))
-
-    @property
-    def error(self) -> float:
-        """The expected calibration error."""
-        return float(np.abs(self.right - self.confidence).sum() / self.count.sum())
-
-
 def compared(files: RunFiles, cohort: Cohort) -> Mapping[str, Any]:
     """The label probabilities of a run against the truth of its cohort.
 
@@ -104,24 +59,20 @@ def compared(files: RunFiles, cohort: Cohort) -> Mapping[str, Any]:
     fitted, true = group["probabilities"].argmax(1).numpy(), cohort.truth.probabilities.argmax(1)
     networks = len(cohort.truth.mu)
     true_of = paired(fitted, true, networks)
-    reliability = Reliability()
-    held = np.load(files.labels / "values.npy", mmap_mode="r")
     fitted_of = np.argsort(true_of)
+    reliability, accuracy = Reliability.of(np.zeros((0, networks)), np.zeros(0, dtype=int)), []
+    held = np.load(files.labels / "values.npy", mmap_mode="r")
     for subject in track(range(len(held)), "comparing with the truth", transient=True):
         probabilities = held[subject].astype(np.float32)[:, fitted_of]
-        reliability.add(probabilities, cohort.labels[subject])
-    sizes = np.maximum(reliability.count, 1)
+        found = Reliability.of(probabilities, cohort.labels[subject])
+        reliability, accuracy = reliability + found, [*accuracy, found.accuracy]
     return {
-        "accuracy": float(np.mean(reliability.accuracy)),
+        "accuracy": reliability.accuracy,
         "oracle_accuracy": float(cohort.truth.oracle_accuracy.mean()),
         "map_accuracy": float(cohort.truth.map_accuracy.mean()),
-        "ece": reliability.error,
+        "ece": reliability.expected_calibration_error,
         "dice": dice(true_of[fitted], true, networks).tolist(),
         "networks": true_of.tolist(),
-        "subject_accuracy": reliability.accuracy,
-        "reliability": {
-            "count": reliability.count.tolist(),
-            "accuracy": (reliability.right / sizes).tolist(),
-            "confidence": (reliability.confidence / sizes).tolist(),
-        },
+        "subject_accuracy": accuracy,
+        "reliability": {name: value.tolist() for name, value in vars(reliability).items()},
     }

@@ -10,6 +10,7 @@ import resource
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, final
 
@@ -18,7 +19,7 @@ import pytorch_lightning as pl
 from experiments.build import build_history, build_trainer
 from experiments.config_file import load_as
 from experiments.hcp_like.cohort import Cohort
-from experiments.loggers import check_logger, log_figures, opened_logger
+from experiments.loggers import check_logger, opened_logger
 from experiments.parcellation.assessment import compared
 from experiments.parcellation.config import ParcellationConfig
 from experiments.parcellation.fingerprints import open_fingerprints
@@ -31,7 +32,6 @@ from experiments.run_identity import RunIdentity, stored_run_id
 from pavi.data.stores import MemmapStore
 from pavi.training import (
     FitProgress,
-    History,
     NonFiniteLossError,
     StepLog,
     check_checkpoint,
@@ -39,6 +39,9 @@ from pavi.training import (
     latest_checkpoint,
 )
 from pavi.training.quiet import quiet
+
+# Of the metrics, those that are for figures and not for a line of text.
+DETAILS = ("subject_accuracy", "reliability")
 
 
 @final
@@ -86,7 +89,7 @@ def prepare(config: ParcellationConfig) -> Prepared:
             )
     if (drawn := (config.train.batch or {}).get("vertex")) and drawn % config.block:
         raise ValueError(
-            f"train.batch draws {drawn} vertices, which must be a multiple of block={config.block}."
+            f"train.batch draws {drawn} vertices; take a multiple of block={config.block}."
         )
     cohort = Cohort.open(path) if (path / "cohort.json").is_file() else None
     if cohort is not None and len(cohort.truth.mu) != config.networks:
@@ -121,7 +124,7 @@ def carry_out(prepared: Prepared, *, command: Sequence[str] = ()) -> dict[str, A
         return {}
     stream_labels(config, files, fit)
     metrics = measured(prepared, fit)
-    write_figures(prepared.folder.path, metrics, files, prepared.cohort)
+    write_figures(folder.path / "figures", files, metrics, prepared.cohort)
     folder.write_metrics(metrics)
     return metrics
 
@@ -171,6 +174,7 @@ def measured(prepared: Prepared, fit: Fit) -> dict[str, Any]:
     sizes = fit.data.cardinalities
     labels = sizes["subject"] * sizes["vertex"] * config.networks
     found: dict[str, Any] = {
+        "values": prod(prepared.store.shape),
         "label_logits": labels,
         "latents": fit.data.model.num_latents(sizes),
         "num_parameters": sum(p.numel() for p in fit.guide.parameters()),
@@ -205,5 +209,6 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if metrics:
-        print(json.dumps({"out": config.out, **metrics}))
+        told = {name: value for name, value in metrics.items() if name not in DETAILS}
+        print(json.dumps({"out": config.out, **told}))
     return 0

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import final
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from experiments.parcellation.start import Start
+from pavi.files import whole_file, write_text
 
 
 @final
@@ -42,9 +42,10 @@ class RunFiles:
 
     def write_tensors(self, name: str, tensors: dict[str, Tensor]) -> None:
         """Write a file of tensors."""
-        fresh = self.path / f".{name}.safetensors"
-        save_file({key: value.contiguous() for key, value in tensors.items()}, fresh)
-        os.replace(fresh, self.path / f"{name}.safetensors")
+        held = save({key: value.contiguous() for key, value in tensors.items()})
+        path = self.path / f"{name}.safetensors"
+        with whole_file(path, binary=True, needed=len(held)) as file:
+            file.write(held)
 
     def start(self, passes: int) -> Start | None:
         """The start after so many passes over the data, or None."""
@@ -78,6 +79,4 @@ class RunFiles:
         self._write_json("timings", found)
 
     def _write_json(self, name: str, value: object) -> None:
-        fresh = self.path / f".{name}.json"
-        fresh.write_text(json.dumps(value, indent=1) + "\n")
-        os.replace(fresh, self.path / f"{name}.json")
+        write_text(self.path / f"{name}.json", json.dumps(value, indent=1) + "\n")

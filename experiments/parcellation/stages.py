@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from rich.progress import track
 from torch import Tensor
 
 from experiments.parcellation.config import ParcellationConfig
-from experiments.parcellation.fingerprints import SESSION, VERTEX, ByVertex
+from experiments.parcellation.fingerprints import SESSION, ByVertex
 from experiments.parcellation.label_stream import LabelStream
 from experiments.parcellation.run_files import RunFiles
 from experiments.parcellation.start import Start, find_start

@@ -39,7 +39,9 @@ def build_model(config: ParcellationConfig, *, sessions: int, dim: int) -> Hiera
     summaries = {
         name: Covariate(plates=plate, event_shape=shape) for name, (plate, shape) in shapes.items()
     }
-    return HierarchicalModel(plates=list(model.plates.values()), sites={**model.sites, **summaries})
+    return HierarchicalModel(
+        plates=list(model.plates.values()), sites={**model.sites, **summaries}
+    )
 
 
 def build_data(model: HierarchicalModel, fingerprints: Store, start: Start) -> PlateData:

@@ -17,7 +17,7 @@ from experiments.config_file import load_as
 from experiments.hcp_like.config import CohortConfig
 from experiments.hcp_like.generation import generate
 from experiments.hcp_like.geometry import SurfaceChoice
-from experiments.parcellation.assessment import Reliability, dice, paired
+from experiments.parcellation.assessment import dice, paired
 from experiments.parcellation.config import EncodingsConfig, ParcellationConfig
 from experiments.parcellation.fingerprints import ByVertex, open_fingerprints
 from experiments.parcellation.label_stream import LabelStream
@@ -189,16 +189,6 @@ def test_networks_are_paired_and_overlaps_measured():
     assert dice(true_of[fitted], true, 3).tolist() == pytest.approx([4 / 5, 1.0, 6 / 7])
 
 
-def test_calibration_error_by_hand():
-    reliability = Reliability()
-    probabilities = np.array([[0.9, 0.1], [0.92, 0.08], [0.3, 0.7], [0.58, 0.42]])
-    reliability.add(probabilities, np.array([0, 1, 1, 0]))
-    assert reliability.accuracy == [0.75]
-    # Two in the bin of 0.9 (one right), one at 0.7 and one at 0.58 (both right).
-    by_hand = (abs(1 - 1.82) + abs(1 - 0.7) + abs(1 - 0.58)) / 4
-    assert reliability.error == pytest.approx(by_hand)
-
-
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cohort")
@@ -252,7 +242,10 @@ def test_another_config_is_refused_in_the_folder_of_a_run(cohort, finished):
         ("train.batch={subject: 51, vertex: 256}", "draws 51 of plate 'subject'"),
         ("train.batch={session: 1}", "plate 'session'; plates are"),
         ("networks=5", "simulated with 7 networks, and networks=5"),
-        ("train.batch={subject: 8, vertex: 250}", "multiple"),
+        (
+            "train.batch={subject: 8, vertex: 250}",
+            "draws 250 vertices; take a multiple of block=64",
+        ),
         ("cohort=nowhere", "nowhere"),
     ],
 )
