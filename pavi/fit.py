@@ -9,7 +9,14 @@ import pytorch_lightning as pl
 import torch
 
 from pavi.core import HierarchicalModel
-from pavi.data import PlateData, PlateDataModule, Shard, default_batch, default_shard_batch
+from pavi.data import (
+    PlateData,
+    PlateDataModule,
+    Shard,
+    default_batch,
+    default_shard_batch,
+    starting_batch,
+)
 from pavi.encodings import Encodings
 from pavi.fit_checks import check_choices, check_model_and_data, check_numbers
 from pavi.flows import Flow
@@ -39,6 +46,7 @@ def fit(
     warm_up: WarmUp | None = None,
     optimization: Optimization | None = None,
     batch: Mapping[str, int] | None = None,
+    blocks: Mapping[str, int] | None = None,
     steps: int = 2000,
     seed: int = 0,
     checkpoints: Path | str | None = None,
@@ -66,6 +74,8 @@ def fit(
         optimization: Learning rates, schedule and clipping.
         batch: Rows to draw per plate and step, see `PlateSampler`. By default all data while they
             are small, otherwise rows of the largest plate that lies within no other.
+        blocks: Per plate of `batch`, the length of the runs of consecutive rows that it comes in,
+            see `PlateSampler`; single rows by default.
         steps: The number of steps.
         seed: Of initial weights, batches and noise.
         checkpoints: A folder to write checkpoints to; a fit that finds one there goes on from it.
@@ -96,7 +106,7 @@ def fit(
         warm_up=warm_up,
         optimization=optimization,
     )
-    check_numbers(batch=batch, steps=steps, seed=seed)
+    check_numbers(batch=batch, blocks=blocks, steps=steps, seed=seed)
     part: Shard | None = None
     if shard is not None:
         rank, ranks = rank_and_ranks(devices=devices, nodes=nodes, accelerator=accelerator)
@@ -114,7 +124,7 @@ def fit(
                 flows=flows,
                 dependence=dependence,
             ).to(data.like.dtype)
-        guide.initialise(data.batch(), rows=None if part is None else part.rows)
+        guide.initialise(starting_batch(data), rows=None if part is None else part.rows)
     module = VariationalInference(
         guide,
         objective=objective,
@@ -124,7 +134,7 @@ def fit(
     )
     if batch is None:
         batch = default_batch(data) if part is None else default_shard_batch(data, part)
-    stream = PlateDataModule(data, batch=batch, seed=seed, shard=part)
+    stream = PlateDataModule(data, batch=batch, blocks=blocks, seed=seed, shard=part)
     history = train(
         module,
         stream,

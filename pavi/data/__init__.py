@@ -7,6 +7,7 @@ from pavi.data.sampler import PlateSampler
 from pavi.data.shard import Shard
 from pavi.data.simulated import SimulatedBatches
 from pavi.data.simulated_module import SimulatedDataModule
+from pavi.data.starting_batch import starting_batch
 from pavi.data.stratified import default_shard_batch
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "SimulatedDataModule",
     "default_batch",
     "default_shard_batch",
+    "starting_batch",
 ]

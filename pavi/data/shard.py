@@ -53,6 +53,7 @@ from torch import Tensor
 from pavi.core import HierarchicalModel
 from pavi.data.plate_data import PlateData
 from pavi.data.rows import take_rows
+from pavi.data.stores.subset import StoreSubset
 
 
 @final
@@ -208,6 +209,10 @@ def _part(data: PlateData, rows: Mapping[str, np.ndarray]) -> PlateData:
             for plate, names in data.labels.items()
         },
         like=data.like,
+        stores={
+            name: StoreSubset(store, [rows.get(p) for p in data.model.sites[name].plates])
+            for name, store in data.stores.items()
+        },
     )
 
 

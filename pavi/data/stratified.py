@@ -22,13 +22,21 @@ class StratifiedSampler:
         data: The whole data.
         sizes: Per named plate, the number of rows that each rank draws, see `PlateSampler`.
         shard: The rows of this rank.
+        blocks: Per named plate, the length of the runs that its rows come in.
 
     Raises:
         ValueError: As `PlateSampler`, or if some rank has fewer rows than it should draw.
     """
 
-    def __init__(self, data: PlateData, sizes: Mapping[str, int], shard: Shard) -> None:
-        PlateSampler(data, sizes)
+    def __init__(
+        self,
+        data: PlateData,
+        sizes: Mapping[str, int],
+        shard: Shard,
+        *,
+        blocks: Mapping[str, int] | None = None,
+    ) -> None:
+        PlateSampler(data, sizes, blocks=blocks)
         units = [p for p in sizes if not data.model.plates.ancestors(p) & set(sizes)]
         for plate in units:
             least = min(shard.strata.get(plate, (data.cardinalities[plate],)))
@@ -38,7 +46,7 @@ class StratifiedSampler:
                     f"{sizes[plate]} of its own rows, and the smallest rank has {least}."
                 )
         self._shard = shard
-        self._sampler = _sampler_of(shard.data, sizes)
+        self._sampler = _sampler_of(shard.data, sizes, blocks)
         self._reached = self._mean_reached(data, sizes)
 
     def draw(self, rng: np.random.Generator) -> tuple[Rows, Rows]:
@@ -58,22 +66,28 @@ class StratifiedSampler:
         if not wanted:
             return {}
         found = {plate: np.zeros(data.cardinalities[plate]) for plate in wanted}
-        links_alone = replace(data, values={}, present={})
         for rank in range(shard.ranks):
-            other = Shard.of(links_alone, shard.plate, rank=rank, ranks=shard.ranks)
+            other = Shard.of(_without_values(data), shard.plate, rank=rank, ranks=shard.ranks)
             reached = _sampler_of(other.data, sizes).reached
             for plate in wanted:
                 found[plate] += reached[plate] / shard.ranks
         return found
 
 
-def _sampler_of(part: PlateData, sizes: Mapping[str, int]) -> PlateSampler:
+def _sampler_of(
+    part: PlateData, sizes: Mapping[str, int], blocks: Mapping[str, int] | None = None
+) -> PlateSampler:
     """The sampler of a part, in which a group may have all rows of its plate that are left."""
-    return PlateSampler(part, {p: min(size, part.cardinalities[p]) for p, size in sizes.items()})
+    sizes = {plate: min(size, part.cardinalities[plate]) for plate, size in sizes.items()}
+    return PlateSampler(part, sizes, blocks=blocks)
+
+
+def _without_values(data: PlateData) -> PlateData:
+    return replace(data, values={}, present={}, stores={})
 
 
 def default_shard_batch(data: PlateData, shard: Shard) -> dict[str, int]:
     """How many rows each rank draws when the user does not say: as many on every rank."""
-    first = Shard.of(replace(data, values={}, present={}), shard.plate, rank=0, ranks=shard.ranks)
+    first = Shard.of(_without_values(data), shard.plate, rank=0, ranks=shard.ranks)
     sizes = default_batch(first.data)
     return {p: min(size, *shard.strata.get(p, (size,))) for p, size in sizes.items()}

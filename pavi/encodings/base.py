@@ -73,3 +73,26 @@ class Encodings(ABC):
     @abstractmethod
     def build(self, model: HierarchicalModel, cardinalities: Mapping[str, int]) -> Encoder:
         """The encoder for a model of these cardinalities."""
+
+
+class FlexibleEncodings(Encodings):
+    """Encodings whose lengths may differ from site to site.
+
+    So they can hold the coefficients of a row, where a flow has no weights that rows share.
+    """
+
+    @abstractmethod
+    def build(
+        self,
+        model: HierarchicalModel,
+        cardinalities: Mapping[str, int],
+        *,
+        lengths: Mapping[str, int] | None = None,
+    ) -> Encoder:
+        """See `Encodings.build`.
+
+        Args:
+            model: The template.
+            cardinalities: The number of rows of each plate.
+            lengths: Per site, another length than `dim`.
+        """

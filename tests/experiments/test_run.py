@@ -136,9 +136,7 @@ def test_a_damaged_config_of_a_run_is_told(text, why, tmp_path):
 
 def test_a_file_in_the_way_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(
-        ValueError, match="x/y cannot be made: .*file is a file; choose"
-    ):
+    with pytest.raises(ValueError, match="x/y cannot be made: .*file is a file; choose"):
         run(AFFINE, f"out={tmp_path / 'file' / 'x' / 'y'}")
 
 
