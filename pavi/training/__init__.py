@@ -7,6 +7,7 @@ from pavi.training.optimization import Optimization
 from pavi.training.quiet import quiet
 from pavi.training.row_adam import RowAdam
 from pavi.training.run import train
+from pavi.training.sharded_checkpoints import ShardedCheckpoints
 from pavi.training.sharding import assembled
 from pavi.training.step_log import StepLog
 from pavi.training.strategy import RanksDDP, rank_and_ranks, strategy_of
@@ -19,6 +20,7 @@ __all__ = [
     "Optimization",
     "RanksDDP",
     "RowAdam",
+    "ShardedCheckpoints",
     "StepLog",
     "VariationalInference",
     "assembled",

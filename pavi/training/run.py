@@ -11,6 +11,7 @@ from pavi.training.callbacks import FitProgress, History
 from pavi.training.checkpoints import check_checkpoint, checkpointing, latest_checkpoint
 from pavi.training.compilation import compiled
 from pavi.training.quiet import quiet
+from pavi.training.sharded_checkpoints import ShardedCheckpoints
 from pavi.training.strategy import strategy_of
 from pavi.training.variational_inference import VariationalInference
 
@@ -57,6 +58,7 @@ def train(
             accelerator=accelerator,
             devices=devices,
             num_nodes=nodes,
+            plugins=None if module.sharding is None else [ShardedCheckpoints()],
             strategy=strategy_of(
                 devices=devices, nodes=nodes, sharded=module.sharding is not None
             ),

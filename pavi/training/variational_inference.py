@@ -15,6 +15,8 @@ from pavi.guides.base import Guide
 from pavi.objectives import ELBOTerms, ForwardKL, ReducedELBO, WarmUp
 from pavi.training.exchange import average_gradients, average_owned, leave_out, share_buffers
 from pavi.training.optimization import Optimization
+from pavi.training.sharded_checkpoints import ShardedCheckpoints
+from pavi.training.sharded_state import sharded_state
 from pavi.training.sharding import Sharding, norm_over_ranks
 from pavi.training.step_log import logs_this_step
 
@@ -70,10 +72,28 @@ class VariationalInference(pl.LightningModule):
         self.sent = 0
         leave_out(self, guide.tables())
 
+    def setup(self, stage: str) -> None:
+        """Tell what writes checkpoints which rows this rank owns.
+
+        Raises:
+            ValueError: If the shard is that of another rank, or checkpoints would hold the rows of
+                one rank only.
+        """
+        if self.sharding is None:
+            return
+        check_rank(self.sharding.shard, self.trainer)
+        checkpoints = self.trainer.strategy.checkpoint_io
+        if isinstance(checkpoints, ShardedCheckpoints):
+            checkpoints.state = sharded_state(self, self.guide, self.sharding)
+        elif self.trainer.checkpoint_callbacks and self.sharding.owned:
+            raise ValueError(
+                f"checkpoints by {type(checkpoints).__name__} would hold the rows of the first "
+                "rank only; use Trainer(plugins=[pavi.training.ShardedCheckpoints()], "
+                "strategy=pavi.training.RanksDDP(sharded=True)), or enable_checkpointing=False."
+            )
+
     def on_fit_start(self) -> None:
         """Let the guide learn where the data lie."""
-        if self.sharding is not None:
-            check_rank(self.sharding.shard, self.trainer)
         stream = self.trainer.datamodule  # type: ignore[attr-defined]
         if stream is not None and self._standardise:
             self.guide.standardise(stream.reference().to(self.device))
