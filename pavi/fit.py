@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -24,6 +25,7 @@ from pavi.guides import PlateAmortizedGuide
 from pavi.guides.base import Guide
 from pavi.objectives import ReducedELBO, WarmUp
 from pavi.posterior import Posterior
+from pavi.posterior.signature import signature
 from pavi.training import (
     Optimization,
     VariationalInference,
@@ -91,8 +93,14 @@ def fit(
         compile: Whether to compile the flows, which pays for autoregressive ones in long runs.
 
     Raises:
-        ValueError: If an argument does not fit the model or the data, or a checkpoint is damaged.
+        ValueError: If an argument does not fit the model or the data, or the checkpoints are
+            damaged, of another model, guide, seed or plate sizes, or cannot be written.
         NonFiniteLossError: If the loss becomes NaN or infinite.
+        DiskFullError: If the disk has no room for a checkpoint; the one before stays.
+        FitStopped: With checkpoints, if SIGTERM or SIGUSR1 comes: when the step is done and a
+            checkpoint written. It is an exit with code 75; the same call goes on. (Ctrl-C does
+            the same and stays a `KeyboardInterrupt`.)
+        ProcessLostError: If another process of a fit on several devices was lost.
     """
     check_model_and_data(model, data)
     check_choices(
@@ -146,9 +154,20 @@ def fit(
         nodes=nodes,
         accelerator=accelerator,
         compile=compile,
+        run=_run(guide, data, seed=seed),
     )
     guide = guide.cpu()
     if part is not None and assemble:
         guide = assembled(guide, part)
     held = data if part is None or assemble else part.data
     return Posterior(guide, held, history=history)
+
+
+def _run(guide: Guide, data: PlateData, *, seed: int) -> dict[str, Any]:
+    """What tells a fit from others that its checkpoints might be of."""
+    return {
+        "seed": seed,
+        "plate sizes": dict(data.cardinalities),
+        "model": signature(guide.model),
+        "guide": guide.config(),
+    }

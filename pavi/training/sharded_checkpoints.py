@@ -14,7 +14,7 @@ from pavi.training.sharded_state import ShardedState
 
 @final
 class ShardedCheckpoints(CheckpointIO):
-    """Writes the rows of every rank, and reads those of this one, see `pavi.training.sharded_files`.
+    """Writes the rows of every rank and reads those of this one, see `sharded_files`.
 
     Used with `RanksDDP(sharded=True)`, which calls it on every rank, or on one process:
     `pl.Trainer(plugins=[ShardedCheckpoints()], strategy=RanksDDP(sharded=True), ...)`.
