@@ -60,12 +60,14 @@ def compared(files: RunFiles, cohort: Cohort) -> Mapping[str, Any]:
     networks = len(cohort.truth.mu)
     true_of = paired(fitted, true, networks)
     fitted_of = np.argsort(true_of)
-    reliability, accuracy = Reliability.of(np.zeros((0, networks)), np.zeros(0, dtype=int)), []
+    reliability = Reliability.of(np.zeros((0, networks)), np.zeros(0, dtype=int))
+    accuracy: list[float] = []
     held = np.load(files.labels / "values.npy", mmap_mode="r")
     for subject in track(range(len(held)), "comparing with the truth", transient=True):
         probabilities = held[subject].astype(np.float32)[:, fitted_of]
         found = Reliability.of(probabilities, cohort.labels[subject])
-        reliability, accuracy = reliability + found, [*accuracy, found.accuracy]
+        reliability = reliability + found
+        accuracy.append(found.accuracy)
     return {
         "accuracy": reliability.accuracy,
         "oracle_accuracy": float(cohort.truth.oracle_accuracy.mean()),

@@ -105,6 +105,11 @@ class ParcellationEncoder(Encoder):
         lengths: Per site, the length of an encoding.
     """
 
+    basis: Tensor
+    location_eta: Tensor
+    scale_eta: Tensor
+    scale_pi: Tensor
+
     def __init__(
         self,
         model: HierarchicalModel,
@@ -142,7 +147,7 @@ class ParcellationEncoder(Encoder):
         self.subject_precision.copy_(precision.log())
         # Frequencies are those of draws of labels, whose logits vary around the group's.
         free = networks - 1
-        self.group.linear.weight[:free].copy_(self.basis.T / float(self.scale_eta[0]))
+        self.group.linear.weight[:free].copy_(self.basis.T / self.scale_eta.unsqueeze(-1))
         self.group.linear.bias[free:].fill_(math.log1p(subjects / networks))
         values = {
             "mu": start.centroids,

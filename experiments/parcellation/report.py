@@ -33,10 +33,13 @@ def write_figures(
     Returns:
         The figures, by name.
     """
-    history = files.history
+    course = files.history["fixed_batch"]
     found = {
         "elbo": elbo_against_time(
-            np.asarray(history["seconds"]), np.asarray(history["elbo"]), values=metrics["values"]
+            np.asarray(course["seconds"]),
+            np.asarray(course["elbo"]),
+            steps=np.asarray(course["steps"]),
+            start=files.seconds["start"],
         )
     }
     if cohort is not None:

@@ -25,7 +25,14 @@ from experiments.parcellation.config import ParcellationConfig
 from experiments.parcellation.fingerprints import open_fingerprints
 from experiments.parcellation.report import write_figures
 from experiments.parcellation.run_files import RunFiles
-from experiments.parcellation.stages import Fit, build_fit, reached_start, stream_labels, timed
+from experiments.parcellation.stages import (
+    Fit,
+    build_fit,
+    fixed_batch_course,
+    reached_start,
+    stream_labels,
+    timed,
+)
 from experiments.provenance import command_line, provenance
 from experiments.run_folder import RunFolder
 from experiments.run_identity import RunIdentity, stored_run_id
@@ -138,11 +145,13 @@ def train(prepared: Prepared, fit: Fit) -> bool:
     if resume := latest_checkpoint(folder.checkpoints):
         check_checkpoint(resume)
     history, identity = build_history(config.train.steps), RunIdentity()
+    course = fixed_batch_course(config, fit)
     latents = fit.data.model.num_latents(fit.data.cardinalities)
     assert config.train.checkpoint_every is not None
     callbacks: list[pl.Callback] = [
         history,
         identity,
+        course,
         StepLog(num_latents=latents),
         checkpointing(folder.checkpoints, every=config.train.checkpoint_every),
         FitProgress(),
@@ -161,7 +170,7 @@ def train(prepared: Prepared, fit: Fit) -> bool:
     if first:
         fit.guide.cpu()
         files.write_tensors("weights", fit.guide.state_dict())
-        files.write_history(history.state_dict())
+        files.write_history({"fixed_batch": course.state_dict(), **history.state_dict()})
     return first
 
 

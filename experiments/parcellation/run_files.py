@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -58,11 +58,11 @@ class RunFiles:
         (self.path / f"start-{passes - 1}.safetensors").unlink(missing_ok=True)
 
     @property
-    def history(self) -> dict[str, list[float]]:
-        """The course of the ELBO: lists `steps`, `seconds` and `elbo`."""
+    def history(self) -> dict[str, Any]:
+        """The course of the ELBO, and that on a fixed batch: `steps`, `seconds` and `elbo`."""
         return json.loads((self.path / "history.json").read_text())
 
-    def write_history(self, history: Mapping[str, Sequence[float]]) -> None:
+    def write_history(self, history: Mapping[str, Any]) -> None:
         """Keep the course of the ELBO."""
         self._write_json("history", history)
 

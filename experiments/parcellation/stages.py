@@ -14,14 +14,20 @@ from rich.progress import track
 from torch import Tensor
 
 from experiments.parcellation.config import ParcellationConfig
+from experiments.parcellation.course import FixedBatchCourse
 from experiments.parcellation.fingerprints import SESSION, ByVertex
 from experiments.parcellation.label_stream import LabelStream
 from experiments.parcellation.run_files import RunFiles
 from experiments.parcellation.start import Start, find_start
 from experiments.parcellation.template import build_data, build_guide, build_model
 from pavi import PlateData, PlateDataModule, VariationalInference
+from pavi.data.module import PlateBatches
 from pavi.data.stores import Store, StoreWriter
 from pavi.guides import PlateAmortizedGuide
+
+# The fixed batch: at most so many rows, at so many steps, with a stream of random numbers that no
+# rank has.
+COURSE_BATCH, COURSE_POINTS, COURSE = {"subject": 32, "vertex": 1024}, 30, 2**31 - 1
 
 
 @final
@@ -92,6 +98,18 @@ def build_fit(config: ParcellationConfig, store: Store, start: Start) -> Fit:
     blocks = {"vertex": config.block} if "vertex" in batch else {}
     stream = PlateDataModule(data, batch=batch, blocks=blocks, seed=config.seed)
     return Fit(data, guide, module, stream)
+
+
+def fixed_batch_course(config: ParcellationConfig, fit: Fit) -> FixedBatchCourse:
+    """The course of the ELBO on a plate-batch that is not trained on more than any other."""
+    sizes = {p: min(n, fit.data.cardinalities[p]) for p, n in COURSE_BATCH.items()}
+    sizes["vertex"] -= sizes["vertex"] % config.block
+    batches = PlateBatches(
+        fit.data, batch=sizes, blocks={"vertex": config.block}, seed=config.seed, rank=COURSE
+    )
+    steps = config.train.steps
+    points = np.unique(np.geomspace(1, steps, COURSE_POINTS).round().astype(int))
+    return FixedBatchCourse(fit.guide, batches[0], frozenset(points.tolist()))
 
 
 def stream_labels(config: ParcellationConfig, files: RunFiles, fit: Fit) -> None:

@@ -13,6 +13,7 @@ from experiments.parcellation.encodings import (
 from experiments.parcellation.start import Start
 from pavi import AffineFlow, Covariate, HierarchicalModel, PlateAmortizedGuide, PlateData
 from pavi.data.stores import Store
+from pavi.encodings.free import FreeEncoder
 from pavi.models import shared_label_parcellation
 
 
@@ -82,6 +83,7 @@ def build_guide(config: ParcellationConfig, data: PlateData, start: Start) -> Pl
         if isinstance(encoder, ParcellationEncoder):
             encoder.begin(start)
             return guide
+        assert isinstance(encoder, FreeEncoder)
         lengths = {name: table.shape[-1] for name, table in encoder.encodings().items()}
         computed = ParcellationEncodings().build(data.model, data.cardinalities, lengths=lengths)
     computed.begin(start)
