@@ -26,7 +26,7 @@ from pavi.data import default_batch, starting_batch
 from pavi.data.module import PlateBatches
 from pavi.guides import Guide
 from pavi.models import gaussian_random_effects
-from pavi.training import History
+from pavi.training import History, WholeCheckpoints
 
 REAL_DATA = {ProblemName.CHEM97: chem97, ProblemName.INSTEVAL: insteval}
 
@@ -141,6 +141,7 @@ def build_trainer(
             strategy=str(devices.strategy),
             callbacks=list(callbacks),
             logger=False,
+            plugins=[WholeCheckpoints()],
             enable_checkpointing=checkpoints,
             log_every_n_steps=config.train.log_every,
             enable_progress_bar=False,

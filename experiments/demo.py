@@ -24,7 +24,7 @@ from experiments.provenance import ROOT, command_line, provenance
 from pavi import Posterior
 from pavi.files import write_text
 from pavi.posterior import Summary
-from pavi.training import FitProgress
+from pavi.training import FitProgress, StopSignals, fit_until_stopped
 from pavi.training.quiet import quiet
 
 CONFIG = ROOT / "configs" / "chem97.yaml"
@@ -36,8 +36,9 @@ def fit(config: ExperimentConfig) -> Posterior:
     experiment = build(config)
     history = build_history(config.train.steps)
     with quiet():
-        trainer = build_trainer(config, [history, FitProgress()], checkpoints=False)
-        trainer.fit(experiment.module, experiment.stream)
+        stop = StopSignals(keeps=False)
+        trainer = build_trainer(config, [history, stop, FitProgress()], checkpoints=False)
+        fit_until_stopped(trainer, experiment.module, experiment.stream, stop=stop, resume=None)
     guide = experiment.module.guide.cpu()
     return Posterior(guide, experiment.data, history=history.state_dict())
 

@@ -10,11 +10,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from experiments.choices import LoggerName
 from experiments.config import RunConfig
 from experiments.config_file import plain
+from experiments.csv_log import CSVLog
 from experiments.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -71,8 +72,7 @@ def opened_logger(
     elif config.logger is LoggerName.TENSORBOARD:
         yield TensorBoardLogger(folder.path, name="logs", default_hp_metric=False)
     else:
-        # Every line is on disk when it is logged: a sweep reads it while the run goes on.
-        yield CSVLogger(folder.path, name="logs", flush_logs_every_n_steps=1)
+        yield CSVLog(folder.path / "logs")
 
 
 def log_figures(logger: Logger, figures: Mapping[str, Figure], *, step: int) -> None:

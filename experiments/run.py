@@ -30,18 +30,27 @@ from experiments.provenance import command_line, provenance
 from experiments.run_folder import RunFolder
 from experiments.run_identity import RunIdentity, stored_run_id
 from pavi import Posterior
+from pavi.files import DiskFullError
 from pavi.models import gre_posterior
 from pavi.training import (
+    GO_ON,
+    Checkpoints,
     FitProgress,
+    FitStopped,
     History,
     NonFiniteLossError,
+    ProcessLostError,
     StepLog,
-    check_checkpoint,
-    checkpointing,
+    StopSignals,
+    checkpoint_to_resume,
     compiled,
+    exits_on_signals,
+    fit_until_stopped,
     latest_checkpoint,
 )
 from pavi.training.quiet import quiet
+
+INTERRUPTED = 130  # of Ctrl-C, after which the same command goes on as well
 
 
 @final
@@ -57,6 +66,7 @@ class Prepared:
         history: The course of the ELBO.
         course: That of the gap, if it is measured.
         identity: The id of the run, in its checkpoints.
+        stop: What ends it on a signal.
         resume: The checkpoint to go on from, if there is one.
     """
 
@@ -67,6 +77,7 @@ class Prepared:
     history: History
     course: GapCourse | None
     identity: RunIdentity
+    stop: StopSignals
     resume: Path | None
 
 
@@ -87,13 +98,12 @@ def prepare(config: ExperimentConfig, *, progress: bool = False) -> Prepared:
     check_logger(config.logger)
     folder.check(config)
     experiment = build(config)
-    if resume := latest_checkpoint(folder.checkpoints):
-        check_checkpoint(resume)
+    resume = checkpoint_to_resume(folder.checkpoints)
     history, identity = build_history(config.train.steps), RunIdentity()
+    stop = StopSignals(keeps=True)
     num_latents = experiment.model.num_latents(experiment.data.cardinalities)
-    saving = checkpointing(folder.checkpoints, every=config.train.checkpoint_every)
     course = None
-    callbacks: list[pl.Callback] = [history, identity, StepLog(num_latents=num_latents)]
+    callbacks: list[pl.Callback] = [history, identity, StepLog(num_latents=num_latents), stop]
     if config.course:
         course = GapCourse(
             experiment.module.guide,
@@ -103,12 +113,12 @@ def prepare(config: ExperimentConfig, *, progress: bool = False) -> Prepared:
             points=config.course,
         )
         callbacks.append(course)
-    callbacks.append(saving)
+    callbacks.append(Checkpoints(folder.checkpoints, every=config.train.checkpoint_every))
     if progress:
         callbacks.append(FitProgress())
     with quiet():
         trainer = build_trainer(config, callbacks)
-    return Prepared(config, folder, experiment, trainer, history, course, identity, resume)
+    return Prepared(config, folder, experiment, trainer, history, course, identity, stop, resume)
 
 
 def carry_out(prepared: Prepared, *, command: Sequence[str] = ()) -> dict[str, Any]:
@@ -124,6 +134,9 @@ def carry_out(prepared: Prepared, *, command: Sequence[str] = ()) -> dict[str, A
     Raises:
         LoggerStartError: If the logger does not start; no folder is left.
         NonFiniteLossError: If the loss becomes NaN or infinite; the last checkpoint stays.
+        DiskFullError: If the disk is full; the last checkpoint stays.
+        FitStopped: If SIGTERM or SIGUSR1 came, with a checkpoint of the step in which it came.
+        ProcessLostError: If another process of the run was lost.
     """
     config, folder, trainer = prepared.config, prepared.folder, prepared.trainer
     if (done := folder.metrics) is not None:
@@ -154,7 +167,13 @@ def _logged_run(prepared: Prepared, *, first: bool) -> dict[str, Any]:
     with quiet(), opened_logger(config, folder, run_id=run_id, first=first) as logger:
         trainer.loggers = [logger]
         with compiled(experiment.module.guide, enabled=config.train.compile):
-            trainer.fit(experiment.module, experiment.stream, ckpt_path=prepared.resume)
+            fit_until_stopped(
+                trainer,
+                experiment.module,
+                experiment.stream,
+                stop=prepared.stop,
+                resume=prepared.resume,
+            )
         if not first:
             return {}
         guide = experiment.module.guide.cpu()
@@ -178,7 +197,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line.
 
     Returns:
-        The exit code: 0, 1 if the run failed, 2 if what was asked for is wrong, 130 on Ctrl-C.
+        The exit code: 0, 1 if the run failed, 2 if what was asked for is wrong, 75 if the same
+        command can go on after a signal or the loss of a process, 130 on Ctrl-C.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     parser = argparse.ArgumentParser(prog="python -m experiments.run", description="One run.")
@@ -187,42 +207,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(given)
     if is_parcellation(parsed.config):
         return parcellation.main(given)
+    with exits_on_signals():
+        return _run(parsed.config, parsed.overrides, command_line("experiments.run", given))
+
+
+def _run(file: str, overrides: Sequence[str], command: Sequence[str]) -> int:
+    """Run, and tell how it ended."""
+    prepared = None
     try:
-        config = load(parsed.config, parsed.overrides)
+        config = load(file, overrides)
         prepared = prepare(config, progress=True)
+        if prepared.resume is not None and prepared.folder.metrics is None:
+            print(f"going on from {prepared.resume}", file=sys.stderr)
+        metrics = carry_out(prepared, command=command)
     except ValueError as error:
+        if prepared is not None and not isinstance(error, LoggerStartError):
+            raise
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if prepared.resume is not None and prepared.folder.metrics is None:
-        print(f"going on from {prepared.resume}", file=sys.stderr)
-    try:
-        metrics = carry_out(prepared, command=command_line("experiments.run", given))
-    except LoggerStartError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except NonFiniteLossError as error:
+    except (NonFiniteLossError, DiskFullError) as error:
         print(f"error: {error}\n{_last_checkpoint(prepared)}", file=sys.stderr)
         return 1
-    except (KeyboardInterrupt, SystemExit) as error:
-        # Lightning turns Ctrl-C in a fit into an exit.
-        interrupt = error if isinstance(error, KeyboardInterrupt) else error.__context__
-        if not isinstance(interrupt, KeyboardInterrupt):
-            raise
-        if prepared.trainer.is_global_zero:
-            again = shlex.join(command_line("experiments.run", given))
+    except (KeyboardInterrupt, FitStopped, ProcessLostError) as end:
+        if prepared is None or prepared.trainer.is_global_zero:
             print(
-                f"interrupted. {_last_checkpoint(prepared)} The same command goes on from what "
-                f"is there:\n{again}",
+                f"{str(end) or 'interrupted'}. {_last_checkpoint(prepared)} The same command goes "
+                f"on from what is there:\n{shlex.join(command)}",
                 file=sys.stderr,
             )
-        return 130
+        if isinstance(end, FitStopped):
+            return end.exit_code
+        return INTERRUPTED if isinstance(end, KeyboardInterrupt) else GO_ON
     if metrics:
         print(json.dumps({"out": config.out, **metrics}))
     return 0
 
 
-def _last_checkpoint(prepared: Prepared) -> str:
+def _last_checkpoint(prepared: Prepared | None) -> str:
     """Where a run that stopped would go on, as a sentence."""
+    if prepared is None:
+        return "It had not started yet."
     if last := latest_checkpoint(prepared.folder.checkpoints):
         return f"The last checkpoint is {last}."
     every = prepared.config.train.checkpoint_every

@@ -194,7 +194,7 @@ class ParcellationEncoder(Encoder):
         """See `Encoder`."""
         self.free.start(site, coordinates)
 
-    def tables(self) -> list[nn.Parameter]:
+    def tables(self) -> dict[str, nn.Parameter]:
         """See `Encoder`."""
         return self.free.tables()
 

@@ -38,12 +38,11 @@ from experiments.run_folder import RunFolder
 from experiments.run_identity import RunIdentity, stored_run_id
 from pavi.data.stores import MemmapStore
 from pavi.training import (
+    Checkpoints,
     FitProgress,
     NonFiniteLossError,
     StepLog,
-    check_checkpoint,
-    checkpointing,
-    latest_checkpoint,
+    checkpoint_to_resume,
 )
 from pavi.training.quiet import quiet
 
@@ -144,8 +143,7 @@ def train(prepared: Prepared, fit: Fit) -> bool:
     if (held := files.tensors("weights")) is not None:
         fit.guide.load_state_dict(held)
         return True
-    if resume := latest_checkpoint(folder.checkpoints):
-        check_checkpoint(resume)
+    resume = checkpoint_to_resume(folder.checkpoints)
     history, identity = build_history(config.train.steps), RunIdentity()
     course = fixed_batch_course(config, fit)
     latents = fit.data.model.num_latents(fit.data.cardinalities)
@@ -155,7 +153,7 @@ def train(prepared: Prepared, fit: Fit) -> bool:
         identity,
         course,
         StepLog(num_latents=latents),
-        checkpointing(folder.checkpoints, every=config.train.checkpoint_every),
+        Checkpoints(folder.checkpoints, every=config.train.checkpoint_every),
         FitProgress(),
     ]
     with quiet():

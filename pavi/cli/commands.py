@@ -17,10 +17,12 @@ from pavi.cli.draws_file import write_draws
 from pavi.cli.encodings import ENCODINGS
 from pavi.cli.fit_folder import FitFolder
 from pavi.cli.model_file import ModelFile
+from pavi.cli.unfinished_fit import unfinished_fit
 from pavi.core import HierarchicalModel
 from pavi.files import whole_file
 from pavi.fit import fit
 from pavi.posterior import Posterior
+from pavi.training import exits_on_signals
 
 SUMMARY_DRAWS = 1000
 
@@ -32,22 +34,28 @@ def fit_command(given: Namespace) -> None:
     source = ModelFile.from_reference(given.model)
     file = _data_file(given)
     data = file.read(source.model)
-    posterior = fit(
-        source.model,
-        data,
-        encodings=ENCODINGS[given.encodings](),
-        steps=given.steps,
-        seed=given.seed,
-        progress=not given.quiet,
-    )
-    FitFolder.write(
-        out,
-        posterior,
-        source=source,
-        data=file,
-        options={"encodings": given.encodings, "steps": given.steps, "seed": given.seed},
-        command=given.command_line,
-    )
+    options = {"encodings": given.encodings, "steps": given.steps, "seed": given.seed}
+    about = {**options, "model": f"{source.name} of SHA-256 {source.digest}"}
+    about |= {"data": f"of SHA-256 {file.digest}"}
+    unfinished = unfinished_fit(out, about, overwrite=given.overwrite)
+    with exits_on_signals(), unfinished as checkpoints:
+        posterior = fit(
+            source.model,
+            data,
+            encodings=ENCODINGS[given.encodings](),
+            steps=given.steps,
+            seed=given.seed,
+            checkpoints=checkpoints,
+            progress=not given.quiet,
+        )
+        FitFolder.write(
+            out,
+            posterior,
+            source=source,
+            data=file,
+            options=options,
+            command=given.command_line,
+        )
     console = Console()
     if not given.quiet:
         elbo = posterior.elbo(progress=_slow(posterior))

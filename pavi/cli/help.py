@@ -54,7 +54,8 @@ example:
     pavi sample fit --site b --out draws.csv        draws of the school effects
 
   `pavi COMMAND --help` says more. The exit code is 0 if all went well, 1 if the fit failed, 2 if
-  something asked for cannot be, 130 if you stopped it.
+  something asked for cannot be, 75 if a signal (SIGTERM, SIGUSR1) ended a fit, 130 if you stopped
+  it. After the last two the same command goes on where it was.
 """
 
 FIT = """\
@@ -69,7 +70,8 @@ encodings are what tells one group from another:
   hybrid           computed, plus free numbers that are trained last
 
 The folder holds the posterior, a copy of the model file, which later commands use, and fit.json
-with the command, the files, their checksums and the versions.
+with the command, the files, their checksums and the versions. A fit that is interrupted or killed
+leaves FOLDER.checkpoints, from which the same command goes on.
 """
 
 SUMMARY = """\

@@ -18,7 +18,7 @@ from pavi.cli.commands import (
     summary_command,
 )
 from pavi.cli.encodings import ENCODINGS
-from pavi.training import NonFiniteLossError
+from pavi.training import FitStopped, NonFiniteLossError
 
 SUCCESS, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 DESCRIPTION = """\
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0, 1 if the fit or the machine failed, 2 if what was asked for cannot be,
-        130 on Ctrl-C.
+        75 if a signal ended a fit that the same command goes on with, 130 on Ctrl-C.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     parser = build_parser()
@@ -56,12 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except (NonFiniteLossError, ImportError, OSError) as error:
         return _failed(error, FAILED)
-    except (KeyboardInterrupt, SystemExit) as error:
-        # Lightning turns Ctrl-C in a fit into an exit.
-        interrupt = error if isinstance(error, KeyboardInterrupt) else error.__context__
-        if not isinstance(interrupt, KeyboardInterrupt):
-            raise
-        print("interrupted; nothing was kept.", file=sys.stderr)
+    except FitStopped as end:
+        print("The same command goes on where it was.", file=sys.stderr)
+        return end.exit_code
+    except KeyboardInterrupt as end:
+        print(str(end) or "interrupted. Nothing was kept.", file=sys.stderr)
         return INTERRUPTED
     return SUCCESS
 

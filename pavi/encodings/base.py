@@ -43,8 +43,8 @@ class Encoder(nn.Module, ABC):
         """
 
     @abstractmethod
-    def tables(self) -> list[nn.Parameter]:
-        """Parameters with one row per ground variable, which are optimised row by row."""
+    def tables(self) -> dict[str, nn.Parameter]:
+        """Per site, a parameter with one row per ground variable, optimised row by row."""
 
     @abstractmethod
     def resized(self, rows: Mapping[str, Tensor]) -> Encoder:

@@ -114,9 +114,9 @@ class FreeEncoder(Encoder):
         """See `Encoder`."""
         set_start(self._tables[site], site, coordinates)
 
-    def tables(self) -> list[nn.Parameter]:
+    def tables(self) -> dict[str, nn.Parameter]:
         """See `Encoder`."""
-        return [self._tables[name] for name, plates in self._plates.items() if plates]
+        return {name: self._tables[name] for name, plates in self._plates.items() if plates}
 
     def resized(self, rows: Mapping[str, Tensor]) -> FreeEncoder:
         """See `Encoder`."""

@@ -2,11 +2,12 @@
 
 from pavi.files.disk import DiskFullError, check_space, check_writable
 from pavi.files.unfinished import remove_unfinished
-from pavi.files.whole_file import whole_file, write_text
+from pavi.files.whole_file import append_text, whole_file, write_text
 from pavi.files.whole_folder import whole_folder
 
 __all__ = [
     "DiskFullError",
+    "append_text",
     "check_space",
     "check_writable",
     "remove_unfinished",

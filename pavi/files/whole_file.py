@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +53,32 @@ def whole_file(
         fresh.unlink(missing_ok=True)
     if full is not None:
         raise DiskFullError(path, needed=needed, free=free_bytes(path)) from full
+
+
+def append_text(path: Path, text: str) -> None:
+    """Add text to a file, all of it or nothing; a file that a killed process leaves is readable.
+
+    Args:
+        path: The file; a new one if there is none.
+        text: Whole lines.
+
+    Raises:
+        DiskFullError: If the disk has no room for it.
+    """
+    added = text.encode()
+    # Unbuffered: one call of the system writes it, which a kill does not cut in two.
+    with path.open("ab", buffering=0) as stream:
+        before = stream.seek(0, os.SEEK_END)
+        try:
+            written = stream.write(added)
+            if written != len(added):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            stream.truncate(before)
+            if disk_is_full(error):
+                free = free_bytes(path)
+                raise DiskFullError(path, needed=len(added), free=free) from error
+            raise
 
 
 def write_text(path: Path, text: str) -> None:

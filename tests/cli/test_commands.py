@@ -218,7 +218,7 @@ def test_a_damaged_fit_is_told(fitted, told, damage, message):
 @pytest.mark.parametrize(
     ("failure", "code", "message"),
     [
-        ("raise KeyboardInterrupt", 130, "interrupted; nothing was kept."),
+        ("raise KeyboardInterrupt", 130, "interrupted. Nothing was kept;"),
         ("return Normal(mu * float('nan'), 1.0, validate_args=False)", 1, "error: step "),
     ],
 )
@@ -240,6 +240,49 @@ def test_a_fit_that_stops_leaves_nothing(folder, capsys, failure, code, message)
     assert main(["fit", "model.py:m", "data.csv", "--out", "new", "--quiet"]) == code
     assert capsys.readouterr().err.startswith(message)
     assert sorted(path.name for path in Path().iterdir()) == ["data.csv", "model.py"]
+
+
+ENDED = """
+import os, pathlib, signal
+from pavi import HierarchicalModel, Latent, Observed, Plate
+from torch.distributions import Normal
+calls = []
+def likelihood(mu):
+    calls.append(1)
+    if len(calls) == 20 and pathlib.Path("end").exists():
+        os.kill(os.getpid(), signal.SIGTERM)
+    return Normal(mu, 1.0)
+m = HierarchicalModel([Plate("pupil")], {
+    "mu": Latent(lambda: Normal(0.0, 1.0)),
+    "score": Observed(likelihood, "pupil"),
+})
+"""
+
+
+def test_a_fit_that_is_ended_goes_on_with_the_same_command(folder, capsys):
+    Path("model.py").write_text(ENDED)
+
+    def fit(out, *others):
+        command = ["fit", "model.py:m", "data.csv", "--out", out, "--quiet", "--steps", "40"]
+        return main([*command, *others])
+
+    def said():
+        return capsys.readouterr().err
+
+    assert fit("calm") == 0
+    Path("end").touch()
+    assert fit("new") == 75
+    assert "step=18.ckpt; the same again goes on from there.\nThe same command goes on" in said()
+    Path("end").unlink()
+    assert fit("new", "--seed", "1") == 2
+    assert "new.checkpoints is of a fit that did not finish, and another one: seed is 0" in said()
+    Path("calm.checkpoints").mkdir()
+    assert fit("calm", "--overwrite") == 2
+    assert "calm.checkpoints, where the checkpoints of this fit would be, is none of" in said()
+    assert fit("new") == 0
+    left, right = (Path(out, "posterior", "weights.safetensors") for out in ("calm", "new"))
+    assert left.read_bytes() == right.read_bytes()
+    assert not Path("new.checkpoints").exists()
 
 
 def test_help_teaches_by_an_example_that_runs(folder, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -11,11 +12,13 @@ import torch
 from pytorch_lightning.accelerators import CUDAAccelerator
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import experiments.csv_log
 import experiments.run
 from experiments.config_file import load
 from experiments.run import carry_out, main, prepare
 from experiments.run_identity import stored_run_id
 from pavi import Posterior
+from pavi.files import DiskFullError
 from pavi.models import gaussian_random_effects
 from pavi.training import NonFiniteLossError
 
@@ -58,6 +61,7 @@ def test_a_run_writes_all_that_is_needed_to_repeat_it(tmp_path):
     metrics = run(AFFINE, f"out={out}")
     assert files(out) == {
         "checkpoints/step=10.ckpt",
+        "checkpoints/step=9.ckpt",
         "config.yaml",
         "logs/version_0/metrics.csv",
         "metrics.json",
@@ -140,14 +144,14 @@ def test_a_file_in_the_way_is_named(tmp_path):
         run(AFFINE, f"out={tmp_path / 'file' / 'x' / 'y'}")
 
 
-def test_a_truncated_checkpoint_is_named(tmp_path):
+def test_a_truncated_checkpoint_is_named(tmp_path, capsys):
     out = tmp_path / "run"
-    run(AFFINE, f"out={out}")
+    expected = run(AFFINE, f"out={out}")
     (out / "metrics.json").unlink()
     checkpoint = out / "checkpoints" / "step=10.ckpt"
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
-    with pytest.raises(ValueError, match=r"step=10.ckpt \(1,000 bytes\) cannot be read"):
-        run(AFFINE, f"out={out}")
+    assert {**run(AFFINE, f"out={out}"), "seconds": 0} == {**expected, "seconds": 0}
+    assert "step=10.ckpt (1,000 bytes) cannot be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -210,6 +214,54 @@ def test_an_interrupted_run_says_how_to_go_on(
     assert error.splitlines()[-1].endswith("-m experiments.run " + " ".join(arguments))
     monkeypatch.undo()
     assert main(arguments) == 0
+
+
+def test_a_terminated_run_keeps_its_step_and_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    calm, out = tmp_path / "calm", tmp_path / "run"
+    assert main([str(AFFINE), f"out={calm}"]) == 0
+
+    def prepare_ended(*given, **options):
+        prepared = prepare(*given, **options)
+
+        def hook(*_):
+            if prepared.trainer.global_step == 6:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        prepared.experiment.module.guide.register_forward_pre_hook(hook)
+        return prepared
+
+    monkeypatch.setattr(experiments.run, "prepare", prepare_ended)
+    arguments = [str(AFFINE), f"out={out}"]
+    assert main(arguments) == 75
+    error = capsys.readouterr().err
+    assert "stopped by SIGTERM after step 7. The last checkpoint is " in error
+    assert "step=7.ckpt. The same command goes on from what is there:" in error
+    assert error.splitlines()[-1].endswith("-m experiments.run " + " ".join(arguments))
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    monkeypatch.undo()
+    assert main(arguments) == 0
+    weights = [(run / "posterior" / "weights.safetensors").read_bytes() for run in (calm, out)]
+    assert weights[0] == weights[1]
+
+
+def test_a_full_disk_ends_a_run_and_names_the_checkpoint(tmp_path, capsys, monkeypatch):
+    arguments = [str(AFFINE), f"out={tmp_path / 'run'}", "train.checkpoint_every=4"]
+
+    rows = []
+
+    def full(file, text):
+        rows.append(text)
+        if len(rows) == 6:
+            raise DiskFullError(file, needed=len(text), free=0)
+
+    monkeypatch.setattr(experiments.csv_log, "append_text", full)
+    assert main([*arguments, "train.log_every=1"]) == 1
+    error = capsys.readouterr().err
+    assert "the disk is full: " in error
+    assert "metrics.csv could not be written" in error
+    assert "The last checkpoint is" in error
+    monkeypatch.undo()
+    assert main([*arguments, "train.log_every=1"]) == 0
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,199 @@
+"""Ending a run on a signal, between two steps and with a checkpoint.
+
+A scheduler that wants a machine back sends SIGTERM, or what it was told to (Slurm's
+`--signal=USR1@120`), and SIGKILL after a time of grace; a person presses Ctrl-C. Python's own
+answer is to break off wherever the run is. A run that writes checkpoints finishes its step
+instead, writes one, and ends in a way that says that it can go on.
+
+Lightning answers SIGTERM with a broadcast from inside the handler, which meets whatever the other
+processes are just doing, and an exit code of zero; under Slurm it requeues a job by itself, with a
+checkpoint of its own. Here a handler only takes a note, and processes agree between steps.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, final
+
+import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+# EX_TEMPFAIL of sysexits.h: nothing is wrong with what was asked; ask again later.
+GO_ON = 75
+STOPS = [signal.SIGTERM, signal.SIGINT]
+if sys.platform != "win32":
+    STOPS.append(signal.SIGUSR1)
+# What a signal does unless somebody has decided otherwise.
+DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
+# Processes ask each other once in so many steps, since asking takes some of the time of a step.
+AGREE_EVERY = 4
+# What the libraries below torch.distributed say of a process that is not there any more.
+LOST = ("gloo", "NCCL", "closed by peer", "reset by peer", "Broken pipe", "Socket", "TCPStore")
+
+
+@final
+class FitStopped(SystemExit):  # noqa: N818  # an exit and no error
+    """A signal ended a run between two steps; what it had done is in a checkpoint.
+
+    As a `SystemExit` it ends a script that does not catch it, with exit code 75.
+
+    Args:
+        message: Which signal, after which step, and where the checkpoint is.
+        first: Whether this is the first process of the run, the one whose exit code counts.
+    """
+
+    def __init__(self, message: str, *, first: bool = True) -> None:
+        # Of a process that ends with another code Lightning takes all others for broken too.
+        self.exit_code = GO_ON if first else 0
+        super().__init__(self.exit_code)
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@final
+class ProcessLostError(RuntimeError):
+    """Another process of a run on several was lost; the run can go on from its checkpoint."""
+
+
+@final
+class StopSignals(pl.Callback):
+    """Ends a run after the step in which SIGTERM, SIGUSR1 or Ctrl-C comes.
+
+    A second Ctrl-C breaks off at once. Signals that somebody else handles stay theirs.
+
+    Args:
+        keeps: Whether the run writes checkpoints, which is what waiting for the end of a step is
+            for; one that does not ends at once, as any program does.
+    """
+
+    def __init__(self, *, keeps: bool) -> None:
+        self._keeps = keeps
+        self._before: dict[signal.Signals, Any] = {}
+        self._received = 0  # the number of a signal
+        self._seen = 0
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Note who handles signals, before Lightning does."""
+        self._before = {number: signal.getsignal(number) for number in STOPS}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Handle the signals, in place of Lightning; it restores them when the run ends."""
+        self._seen = trainer.global_step
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number, before in self._before.items():
+            ours = self._keeps and (before in DEFAULTS or before is _exit_at_once)
+            if before is not None:  # as of a handler that is none of Python's
+                signal.signal(number, self._note if ours else before)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Stop, if a signal came to any of the processes."""
+        if trainer.global_step == self._seen:  # gradients are still being accumulated
+            return
+        self._seen = trainer.global_step
+        if trainer.world_size > 1:
+            if self._seen % AGREE_EVERY:
+                return
+            received = torch.tensor(self._received, device=trainer.strategy.root_device)
+            dist.all_reduce(received, op=dist.ReduceOp.MAX)
+            self._received = int(received)
+        if self._received:
+            trainer.should_stop = True
+
+    def raise_if_stopped(self, trainer: pl.Trainer) -> None:
+        """After a run, see whether it was a signal that ended it.
+
+        Raises:
+            FitStopped: If it was one that a scheduler sends.
+            KeyboardInterrupt: If it was Ctrl-C.
+        """
+        if not self._received:
+            return
+        name = signal.Signals(self._received).name
+        stopped = FitStopped(
+            f"stopped by {name} after step {trainer.global_step}", first=trainer.is_global_zero
+        )
+        if self._received == signal.SIGINT and trainer.is_global_zero:
+            raise KeyboardInterrupt(stopped.message)
+        raise stopped
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self._received == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._received = number
+
+
+def fit_until_stopped(
+    trainer: pl.Trainer,
+    module: pl.LightningModule,
+    stream: pl.LightningDataModule,
+    *,
+    stop: StopSignals,
+    resume: Path | None,
+) -> None:
+    """Run a trainer, with ends that say what can be done about them.
+
+    Args:
+        trainer: With `stop` among its callbacks.
+        module: What to train.
+        stream: What with.
+        stop: What ends the run on a signal.
+        resume: The checkpoint to go on from, if any.
+
+    Raises:
+        FitStopped: If a signal of a scheduler ended the run.
+        KeyboardInterrupt: If Ctrl-C did.
+        ProcessLostError: If another process of the run was lost.
+    """
+    try:
+        trainer.fit(module, stream, ckpt_path=resume)
+    except SIGTERMException:
+        # It came before the first step, when Lightning was listening.
+        message = f"stopped by SIGTERM after step {trainer.global_step}"
+        raise FitStopped(message, first=trainer.is_global_zero) from None
+    except SystemExit as error:
+        # Lightning turns Ctrl-C into an exit.
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
+    except RuntimeError as error:
+        if trainer.world_size > 1 and any(text in str(error) for text in LOST):
+            raise ProcessLostError(
+                f"another process of this run was lost after step {trainer.global_step} "
+                f"({str(error).splitlines()[0]})"
+            ) from error
+        raise
+    stop.raise_if_stopped(trainer)
+
+
+@contextmanager
+def exits_on_signals() -> Iterator[None]:
+    """Answer SIGTERM and SIGUSR1 with `FitStopped` at once, for commands outside of their steps.
+
+    Whatever was being written then is removed, and what was written before stays.
+    """
+    before = {number: signal.getsignal(number) for number in STOPS if number != signal.SIGINT}
+    taken = [number for number, handler in before.items() if handler in DEFAULTS]
+    if threading.current_thread() is not threading.main_thread():
+        taken = []
+    for number in taken:
+        signal.signal(number, _exit_at_once)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, before[number])
+
+
+def _exit_at_once(number: int, frame: FrameType | None) -> None:
+    raise FitStopped(f"stopped by {signal.Signals(number).name} outside of its steps")
