@@ -14,7 +14,7 @@ from pavi.data.arrays import check_support
 from pavi.data.stores import Store
 
 # Bytes of one site that one batch may read: more is all of a store that was not meant to be read.
-LARGEST = 2**31
+LARGEST = 2**30
 
 
 def stored_values(

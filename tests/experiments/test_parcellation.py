@@ -99,7 +99,7 @@ def fit_of(store, start, **encodings):
     config = ParcellationConfig(cohort="", seed=0, networks=NETWORKS)
     config.encodings = EncodingsConfig(**encodings)
     config.train.batch = {"subject": 2, "vertex": 20}
-    config.block = 10
+    config.train.blocks = {"vertex": 10}
     return build_fit(config, store, start)
 
 
@@ -244,7 +244,7 @@ def test_another_config_is_refused_in_the_folder_of_a_run(cohort, finished):
         ("networks=5", "simulated with 7 networks, and networks=5"),
         (
             "train.batch={subject: 8, vertex: 250}",
-            "draws 250 vertices; take a multiple of block=64",
+            "250 of plate 'vertex', which must be a multiple of train.blocks, 64",
         ),
         ("cohort=nowhere", "nowhere"),
     ],

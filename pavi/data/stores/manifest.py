@@ -9,8 +9,6 @@ bytes that it vouches for are on the disk.
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -20,6 +18,7 @@ from typing import Any, final
 import numpy as np
 
 from pavi.data.stores.base import DamagedStoreError
+from pavi.files import whole_file
 
 FORMAT = 1
 MANIFEST, VALUES = "manifest.json", "values.npy"
@@ -128,20 +127,8 @@ class Manifest:
                 "checksums": self.checksums,
             }
         )
-        fresh = folder / f".{MANIFEST}.{secrets.token_hex(4)}"
-        try:
-            with fresh.open("x") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(fresh, folder / MANIFEST)
-        finally:
-            fresh.unlink(missing_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        with whole_file(folder / MANIFEST, binary=True) as stream:
+            stream.write(text.encode())
 
     def check_values(self, folder: Path) -> None:
         """See that `values.npy` is the file that the manifest describes, by header and size.

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import os
 import weakref
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 import torch
-from rich.progress import track
 from torch import Tensor
 
 from pavi.data.stores.base import DamagedStoreError, Rows, Store
 from pavi.data.stores.manifest import VALUES, Manifest
 from pavi.data.stores.runs import runs_of
+from pavi.data.stores.verification import damaged_parts
 
-# Bytes of a part that are held at a time while it is verified.
-PIECE = 2**24
 NAMED = 8  # parts in a message
 
 
@@ -109,23 +106,10 @@ class MemmapStore(Store):
         Raises:
             DamagedStoreError: If some parts differ; it names them and holds them as `parts`.
         """
-        size, header = self._manifest.part_bytes, len(self._manifest.header)
-        piece = memoryview(bytearray(min(PIECE, size)))
-        damaged = []
-        checksums = self._manifest.checksums
-        for part, expected in enumerate(
-            track(checksums, f"verifying {self._folder.name}", disable=not progress)
-        ):
-            found = 0
-            for done in range(0, size, len(piece)):
-                held = piece[: min(len(piece), size - done)]
-                self._fill(held, header + part * size + done)
-                found = zlib.crc32(held, found)
-            if found != expected:
-                damaged.append(part)
+        damaged = damaged_parts(self._folder, self._manifest, progress=progress)
         if damaged:
             raise DamagedStoreError(
-                f"{self._folder}: {len(damaged)} of {len(checksums)} parts are damaged, "
+                f"{self._folder}: {len(damaged)} of {self.shape[0]} parts are damaged, "
                 f"{_few(damaged)}: their bytes are not those that were written. Write these parts "
                 "again, by StoreWriter or by pavi.data.convert --repair.",
                 parts=damaged,

@@ -159,6 +159,8 @@ class StoreWriter:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
             raise ValueError(f"{folder} cannot be written to: its permissions forbid it.")
+        for left in folder.glob(f".{MANIFEST}.*"):  # by a writer that was killed
+            left.unlink()
         if not (folder / MANIFEST).exists():
             if values.exists():
                 raise ValueError(

@@ -107,7 +107,9 @@ def test_an_interrupted_store_goes_on_where_it_stopped(tmp_path, values):
     for part in (3, 1, 0):
         writer.write(part, values[part])
     # As after kill -9: nothing is closed, and what the manifest claims is what was flushed.
+    (tmp_path / ".manifest.json.0123").write_text("half")
     assert StoreWriter(tmp_path, shape=SHAPE).done == {1, 3}
+    assert {file.name for file in tmp_path.iterdir()} == {"manifest.json", "values.npy"}
     with pytest.raises(ValueError, match=r"2 of 4 parts were not written, 0, 2"):
         MemmapStore.open(tmp_path)
     store = write(tmp_path, values)
