@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 from typing import Any, final
 
 import pytorch_lightning as pl
+import torch.distributed as dist
 from pytorch_lightning.strategies import DDPStrategy
 
 from pavi.training.quiet import quiet
@@ -25,12 +27,23 @@ class RanksDDP(DDPStrategy):
         super().__init__(gradient_as_bucket_view=True)
         self._sharded = sharded
 
+    def setup_environment(self) -> None:
+        """See `DDPStrategy`; Lightning itself takes leave of NCCL alone when a process ends."""
+        super().setup_environment()
+        atexit.register(leave)
+
     def save_checkpoint(
         self, checkpoint: dict[str, Any], filepath: Any, storage_options: Any = None
     ) -> None:
         """See `DDPStrategy`."""
         if self._sharded or self.is_global_zero:
             self.checkpoint_io.save_checkpoint(checkpoint, filepath, storage_options)
+
+
+def leave() -> None:
+    """Take leave of the other processes; one that ends without it may abort."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def strategy_of(*, devices: int, nodes: int = 1, sharded: bool = False) -> RanksDDP | str:
