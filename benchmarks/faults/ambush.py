@@ -1,0 +1,42 @@
+"""Something that happens to a process in the midst of a certain call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, final
+
+# Given the function and its arguments; the call itself follows.
+Happens = Callable[..., None]
+
+
+@final
+@dataclass(frozen=True)
+class Ambush:
+    """Lies in wait at a function.
+
+    Args:
+        place: The module or class that it is an attribute of.
+        name: Its name there.
+        call: In which call, counted from one.
+        happens: What happens then.
+    """
+
+    place: Any
+    name: str
+    call: int
+    happens: Happens
+
+    def __call__(self) -> None:
+        """Lie down, in this process."""
+        function: Callable[..., Any] = getattr(self.place, self.name)
+        calls = 0
+
+        def watched(*given: Any, **named: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == self.call:
+                self.happens(function, *given, **named)
+            return function(*given, **named)
+
+        setattr(self.place, self.name, watched)
