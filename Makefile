@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 			"Try: make PYTHON=/path/to/python3.11 $(or $(MAKECMDGOALS),install)" >&2; exit 1; }
 	'$(PYTHON)' -m venv .venv
 	$(BIN)/python -m pip install --constraint $(CONSTRAINTS) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
-	$(BIN)/python -m pip install --constraint $(CONSTRAINTS) --editable '.[arviz,data,docs,experiments,nuts,plot,pyro,zarr,dev]'
+	$(BIN)/python -m pip install --constraint $(CONSTRAINTS) --editable '.[arviz,convert,data,docs,experiments,nuts,plot,pyro,zarr,dev]'
 	@touch $@
 
 demo: $(STAMP) ## fit the three-level school model to Chem97 and draw its figures

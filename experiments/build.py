@@ -22,7 +22,7 @@ from pavi import (
     PlateDataModule,
     VariationalInference,
 )
-from pavi.data import default_batch
+from pavi.data import default_batch, starting_batch
 from pavi.data.module import PlateBatches
 from pavi.guides import Guide
 from pavi.models import gaussian_random_effects
@@ -68,10 +68,12 @@ def build(config: ExperimentConfig) -> Experiment:
         warm_up=train.build_warm_up(),
     )
     batch = default_batch(data) if train.batch is None else train.batch
-    stream = PlateDataModule(data, batch=batch, seed=config.seed)
+    stream = PlateDataModule(data, batch=batch, blocks=train.blocks, seed=config.seed)
     if guide.whole:  # Only a batch shows whether it is one that such a guide can take.
         with torch.no_grad():
-            guide(PlateBatches(data, batch=batch, seed=config.seed)[0], draws=1)
+            guide(
+                PlateBatches(data, batch=batch, blocks=train.blocks, seed=config.seed)[0], draws=1
+            )
     return Experiment(model, data, module, stream, dict(batch))
 
 
@@ -108,7 +110,7 @@ def build_guide(guide: GuideConfig, data: PlateData, *, seed: int) -> Guide:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         built = guide.build(data.model, data.cardinalities).to(data.like.dtype)
-    built.initialise(data.batch())
+    built.initialise(starting_batch(data))
     return built
 
 

@@ -136,6 +136,7 @@ class TrainConfig:
         warm_up: The phases before the ELBO, in order; none if empty.
         compile: Whether to compile the flows.
         batch: Rows to draw per plate and step. Null leaves the choice to `pavi`, `{}` takes all.
+        blocks: Per plate of `batch`, the length of the runs of rows that it comes in.
         checkpoint_every: Steps between checkpoints; a tenth of the run if null.
         log_every: Steps between two lines of the log.
     """
@@ -152,6 +153,7 @@ class TrainConfig:
     warm_up: list[PhaseConfig] = field(default_factory=list)
     compile: bool = False
     batch: dict[str, int] | None = None
+    blocks: dict[str, int] = field(default_factory=dict)
     checkpoint_every: int | None = None
     log_every: int = 10
 

@@ -38,6 +38,7 @@ def evaluate(
                 experiment.data,
                 config.train.build_objective(),
                 batch=experiment.batch,
+                blocks=config.train.blocks,
                 batches=config.gradient_batches,
                 seed=config.seed + 1,
             )

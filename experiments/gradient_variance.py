@@ -24,6 +24,7 @@ def gradient_variance(
     objective: ReducedELBO,
     *,
     batch: Mapping[str, int],
+    blocks: Mapping[str, int] | None = None,
     batches: int,
     seed: int,
 ) -> float:
@@ -34,12 +35,13 @@ def gradient_variance(
         data: The data.
         objective: What a step minimises.
         batch: The rows that are drawn per plate and step.
+        blocks: The length of the runs that these come in.
         batches: How many batches.
         seed: Of their rows and noise.
     """
     tables = {id(table) for table in guide.tables()}
     shared = [p for p in guide.parameters() if p.requires_grad and id(p) not in tables]
-    stream = PlateBatches(data, batch=batch, seed=seed)
+    stream = PlateBatches(data, batch=batch, blocks=blocks, seed=seed)
     rows = []
     for number in range(batches):
         loss = objective(guide, stream[number]).loss

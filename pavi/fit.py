@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 
 from pavi.core import HierarchicalModel
-from pavi.data import PlateData, PlateDataModule, default_batch
+from pavi.data import PlateData, PlateDataModule, default_batch, starting_batch
 from pavi.encodings import Encodings
 from pavi.fit_checks import check_choices, check_model_and_data, check_numbers
 from pavi.flows import Flow
@@ -35,6 +35,7 @@ def fit(
     warm_up: WarmUp | None = None,
     optimization: Optimization | None = None,
     batch: Mapping[str, int] | None = None,
+    blocks: Mapping[str, int] | None = None,
     steps: int = 2000,
     seed: int = 0,
     checkpoints: Path | str | None = None,
@@ -59,6 +60,8 @@ def fit(
         optimization: Learning rates, schedule and clipping.
         batch: Rows to draw per plate and step, see `PlateSampler`. By default all data while they
             are small, otherwise rows of the largest plate that lies within no other.
+        blocks: Per plate of `batch`, the length of the runs of consecutive rows that it comes in,
+            see `PlateSampler`; single rows by default.
         steps: The number of steps.
         seed: Of initial weights, batches and noise.
         checkpoints: A folder to write checkpoints to; a fit that finds one there goes on from it.
@@ -90,7 +93,7 @@ def fit(
         warm_up=warm_up,
         optimization=optimization,
     )
-    check_numbers(batch=batch, steps=steps, seed=seed)
+    check_numbers(batch=batch, blocks=blocks, steps=steps, seed=seed)
     if guide is None:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
@@ -102,7 +105,7 @@ def fit(
                 flows=flows,
                 dependence=dependence,
             ).to(data.like.dtype)
-        guide.initialise(data.batch())
+        guide.initialise(starting_batch(data))
     module = VariationalInference(
         guide,
         objective=objective,
@@ -111,7 +114,7 @@ def fit(
     )
     if batch is None:
         batch = default_batch(data)
-    stream = PlateDataModule(data, batch=batch, seed=seed)
+    stream = PlateDataModule(data, batch=batch, blocks=blocks, seed=seed)
     history = train(
         module,
         stream,

@@ -50,10 +50,10 @@ def check_model_and_data(model: Any, data: Any) -> None:
         )
     if found := difference(signature(data.model), signature(model)):
         raise ValueError(f"the data were read for another model: {found}.")
-    if absent := [n for n in (*model.observed, *model.covariates) if n not in data.values]:
+    if absent := [n for n in (*model.observed, *model.covariates) if n not in data.measured]:
         raise ValueError(
             f"the data hold no values of {absent}, which the model measures; "
-            f"they hold {list(data.values)}."
+            f"they hold {list(data.measured)}."
         )
 
 
@@ -89,8 +89,8 @@ def check_choices(model: HierarchicalModel, *, dependence: str, **choices: Any) 
         raise ValueError(f"guide belongs to another model: {found}.")
 
 
-def check_numbers(*, batch: Any, steps: Any, seed: Any) -> None:
-    """Batch sizes, steps and the seed are integers of the right size.
+def check_numbers(*, batch: Any, blocks: Any = None, steps: Any, seed: Any) -> None:
+    """Batch sizes, blocks, steps and the seed are integers of the right size.
 
     Raises:
         ValueError: If one is not.
@@ -101,15 +101,16 @@ def check_numbers(*, batch: Any, steps: Any, seed: Any) -> None:
         raise ValueError(f"steps must be positive, got {steps}.")
     if not 0 <= seed < 2**63:
         raise ValueError(f"seed must be at least 0 and less than 2**63, got {seed}.")
-    if batch is None:
-        return
-    if not isinstance(batch, Mapping):
-        raise ValueError(
-            f"batch must be a mapping from plates to numbers of rows, such as {{'group': 20}}, "
-            f"got {batch!r}."
-        )
-    for plate, size in batch.items():
-        _check_integer(f"batch size of plate {plate!r}", size)
+    for name, sizes in (("batch", batch), ("blocks", blocks)):
+        if sizes is None:
+            continue
+        if not isinstance(sizes, Mapping):
+            raise ValueError(
+                f"{name} must be a mapping from plates to numbers of rows, such as "
+                f"{{'group': 20}}, got {sizes!r}."
+            )
+        for plate, size in sizes.items():
+            _check_integer(f"{name} size of plate {plate!r}", size)
 
 
 def _check_integer(name: str, value: Any) -> None:

@@ -6,6 +6,7 @@ from pavi.data.plate_data import PlateData
 from pavi.data.sampler import PlateSampler
 from pavi.data.simulated import SimulatedBatches
 from pavi.data.simulated_module import SimulatedDataModule
+from pavi.data.starting_batch import starting_batch
 
 __all__ = [
     "PlateBatches",
@@ -15,4 +16,5 @@ __all__ = [
     "SimulatedBatches",
     "SimulatedDataModule",
     "default_batch",
+    "starting_batch",
 ]

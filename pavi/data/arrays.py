@@ -13,6 +13,7 @@ from torch.distributions import constraints
 
 from pavi.core import HierarchicalModel, Observed
 from pavi.core.distributions import is_real
+from pavi.data.stores import Store
 
 
 @final
@@ -24,6 +25,7 @@ class ArraysRead:
     links: dict[str, dict[str, Tensor]]
     values: dict[str, Tensor]
     present: dict[str, Tensor]
+    stores: dict[str, Store]
 
 
 def read_arrays(
@@ -39,8 +41,9 @@ def read_arrays(
     """See `PlateData.from_arrays`; `sizes` are of plates that neither arrays nor links tell."""
     if missing not in ("error", "ignore"):
         raise ValueError(f"missing must be 'error' or 'ignore', got {missing!r}.")
-    tensors = {name: _tensor(name, array) for name, array in arrays.items()}
-    _check_names(tensors, model, observed=observed)
+    stores = {name: array for name, array in arrays.items() if isinstance(array, Store)}
+    tensors = {name: _tensor(name, array) for name, array in arrays.items() if name not in stores}
+    _check_names(arrays, model, observed=observed)
     indexed = {
         plate: _read_links(plate, model, links)
         for plate in model.plates
@@ -48,7 +51,8 @@ def read_arrays(
     }
     if unknown := sorted(set(links) - set(indexed)):
         raise ValueError(f"links given for {unknown}; indexed plates are {sorted(indexed)}.")
-    cardinalities = _cardinalities(tensors, indexed, model, sizes or {})
+    shapes = {name: tuple((stores.get(name) or tensors[name]).shape) for name in arrays}
+    cardinalities = _cardinalities(shapes, indexed, model, sizes or {})
     for plate, parents in indexed.items():
         for parent, rows in parents.items():
             _check_link(plate, parent, rows, cardinalities)
@@ -57,7 +61,10 @@ def read_arrays(
         values[name], mask = _read_values(name, tensor, model, missing=missing, dtype=dtype)
         if mask is not None:
             present[name] = mask
-    return ArraysRead(cardinalities, indexed, values, present)
+    for name, store in stores.items():
+        if isinstance(model.sites[name], Observed) and store.dtype.kind != "f":
+            _check_kind(name, model, store.dtype)
+    return ArraysRead(cardinalities, indexed, values, present, stores)
 
 
 def _tensor(name: str, array: Any) -> Tensor:
@@ -72,27 +79,24 @@ def _tensor(name: str, array: Any) -> Tensor:
     return torch.from_numpy(np.array(array, order="C"))
 
 
-def _check_names(
-    tensors: Mapping[str, Tensor], model: HierarchicalModel, *, observed: bool
-) -> None:
+def _check_names(arrays: Mapping[str, Any], model: HierarchicalModel, *, observed: bool) -> None:
     measured = {*model.observed, *model.covariates}
     if not observed:
-        if given := sorted(set(model.observed) & set(tensors)):
+        if given := sorted(set(model.observed) & set(arrays)):
             raise ValueError(
                 f"values given for the observed sites {given} with observed=False; leave them "
                 "out, or leave observed=True."
             )
-        if lacking := sorted(set(model.covariates) - set(tensors)):
+        if lacking := sorted(set(model.covariates) - set(arrays)):
             raise ValueError(
                 f"no values for the covariates {lacking}, which a prediction needs; the model "
-                f"has the covariates {sorted(model.covariates)}, got {sorted(tensors)}."
+                f"has the covariates {sorted(model.covariates)}, got {sorted(arrays)}."
             )
-    elif absent := sorted(measured - set(tensors)):
+    elif absent := sorted(measured - set(arrays)):
         raise ValueError(
-            f"no values for {absent}; the model measures {sorted(measured)}, "
-            f"got {sorted(tensors)}."
+            f"no values for {absent}; the model measures {sorted(measured)}, got {sorted(arrays)}."
         )
-    if unknown := sorted(set(tensors) - measured):
+    if unknown := sorted(set(arrays) - measured):
         raise ValueError(
             f"values given for {unknown}, which the model does not measure; "
             f"observed sites and covariates are {sorted(measured)}."
@@ -133,7 +137,7 @@ def _read_links(
 
 
 def _cardinalities(
-    tensors: Mapping[str, Tensor],
+    shapes: Mapping[str, tuple[int, ...]],
     links: Mapping[str, Mapping[str, Tensor]],
     model: HierarchicalModel,
     sizes: Mapping[str, int],
@@ -151,17 +155,14 @@ def _cardinalities(
                 f"plate {plate!r} has {before} rows by {first}, but {size} by {source}."
             )
 
-    for name, tensor in tensors.items():
+    for name, shape in shapes.items():
         site = model.sites[name]
         rank = len(site.plates) + len(site.event_shape)
-        event = tuple(tensor.shape[len(site.plates) :])
-        if tensor.ndim != rank or event != site.event_shape:
+        if len(shape) != rank or shape[len(site.plates) :] != site.event_shape:
             expected = ", ".join([*site.plates, *map(str, site.event_shape)])
-            raise ValueError(
-                f"{name!r}: expected an array of shape ({expected}), got {tuple(tensor.shape)}."
-            )
+            raise ValueError(f"{name!r}: expected an array of shape ({expected}), got {shape}.")
         for axis, plate in enumerate(site.plates):
-            say(plate, tensor.shape[axis], f"axis {axis} of {name!r}")
+            say(plate, shape[axis], f"axis {axis} of {name!r}")
     for plate, parents in links.items():
         for parent, rows in parents.items():
             say(plate, len(rows), f"its links to {parent!r}")
@@ -207,13 +208,9 @@ def _read_values(
     site = model.sites[name]
     is_observed = isinstance(site, Observed)
     if not tensor.is_floating_point():
-        if is_observed and is_real(model.supports[name]):
-            raise ValueError(
-                f"{name!r} is real-valued in the model but the data hold integers "
-                f"({tensor.dtype}); convert them to floating point if that is meant."
-            )
         if is_observed:
-            _check_support(name, tensor, model.supports[name])
+            _check_kind(name, model, tensor.dtype)
+            check_support(name, tensor, model.supports[name])
         return tensor.to(dtype) if is_observed else tensor, None
     tensor = tensor.to(dtype)
     if infinite := int(tensor.isinf().sum()):
@@ -239,8 +236,17 @@ def _read_values(
         # Any value in the support does: its log density is masked out.
         tensor = torch.where(_expanded(mask, tensor), tensor, tensor[mask][0])
     if is_observed:
-        _check_support(name, tensor, model.supports[name])
+        check_support(name, tensor, model.supports[name])
     return tensor, mask
+
+
+def _check_kind(name: str, model: HierarchicalModel, dtype: Any) -> None:
+    """Whole numbers are observed only where the model draws such."""
+    if is_real(model.supports[name]):
+        raise ValueError(
+            f"{name!r} is real-valued in the model but the data hold integers ({dtype}); convert "
+            "them to floating point if that is meant."
+        )
 
 
 def _expanded(mask: Tensor, like: Tensor) -> Tensor:
@@ -260,7 +266,12 @@ def fixed_support(support: constraints.Constraint) -> constraints.Constraint | N
     return support if support in fixed else None
 
 
-def _check_support(name: str, tensor: Tensor, support: constraints.Constraint) -> None:
+def check_support(name: str, tensor: Tensor, support: constraints.Constraint) -> None:
+    """See that values lie where a distribution draws them, if that is known beforehand.
+
+    Raises:
+        ValueError: If one does not.
+    """
     if (fixed := fixed_support(support)) is None:
         return
     check: Callable[[Tensor], Tensor] = fixed.check

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from itertools import count
 from typing import final
 
 import numpy as np
@@ -12,7 +16,12 @@ from torch.utils.data import IterableDataset
 from pavi.core import PlateBatch
 from pavi.data.default_batch import default_batch
 from pavi.data.plate_data import PlateData
+from pavi.data.reader import BackgroundReader
 from pavi.data.sampler import PlateSampler
+
+# Batches that are kept ready where values lie in a store: enough for a read that is slower than
+# the others.
+AHEAD = 4
 
 
 @final
@@ -24,9 +33,15 @@ class PlateBatches(IterableDataset[PlateBatch]):
     Args:
         data: The data.
         batch: Rows to draw per plate, see `PlateSampler`; everything if empty.
+        blocks: Per plate, the length of the runs that its rows come in, see `PlateSampler`.
         seed: Of rows and noise.
         rank: Of this process.
         start: The number of the first batch.
+        ahead: How many batches a thread keeps ready, none if 0; by default 4 if values lie in a
+            store. The batches and their order do not depend on it.
+
+    Raises:
+        ValueError: As `PlateSampler`, or if `ahead` is negative.
     """
 
     def __init__(
@@ -34,12 +49,19 @@ class PlateBatches(IterableDataset[PlateBatch]):
         data: PlateData,
         *,
         batch: Mapping[str, int],
+        blocks: Mapping[str, int] | None = None,
         seed: int,
         rank: int = 0,
         start: int = 0,
+        ahead: int | None = None,
     ) -> None:
         self._data, self._seed, self._rank, self._start = data, seed, rank, start
-        self._sampler = PlateSampler(data, batch)
+        self._ahead = (AHEAD if data.stores else 0) if ahead is None else ahead
+        if self._ahead < 0:
+            raise ValueError(f"ahead must be at least 0, got {ahead}.")
+        self._waited = 0.0
+        self._readers: weakref.WeakSet[BackgroundReader] = weakref.WeakSet()
+        self._sampler = PlateSampler(data, batch, blocks=blocks)
 
     def __getitem__(self, step: int) -> PlateBatch:
         """Batch number `step`."""
@@ -49,10 +71,27 @@ class PlateBatches(IterableDataset[PlateBatch]):
         return self._data.batch(rows, weights=weights, seed=noise)
 
     def __iter__(self) -> Iterator[PlateBatch]:
-        step = self._start
+        batches: Iterator[PlateBatch] = (self[step] for step in count(self._start))
+        if self._ahead:
+            batches = BackgroundReader(self.__getitem__, start=self._start, ahead=self._ahead)
+            self._readers.add(batches)
         while True:
-            yield self[step]
-            step += 1
+            before = time.perf_counter()
+            batch = next(batches, None)
+            self._waited += time.perf_counter() - before
+            if batch is None:
+                return
+            yield batch
+
+    @property
+    def waited(self) -> float:
+        """The seconds that those who iterate have waited for batches."""
+        return self._waited
+
+    def close(self) -> None:
+        """End the threads that read ahead; who iterates gets no more batches."""
+        for reader in tuple(self._readers):
+            reader.close()
 
 
 @final
@@ -62,31 +101,60 @@ class PlateDataModule(pl.LightningDataModule):
     Args:
         data: The data.
         batch: Per plate, the rows to draw in a step, see `PlateSampler`; everything by default.
+        blocks: Per plate, the length of the runs that its rows come in, see `PlateSampler`.
         seed: Of the rows that are drawn and of the noise of the step.
+        ahead: How many batches to keep ready, see `PlateBatches`.
 
     Raises:
-        ValueError: As `PlateSampler`.
+        ValueError: As `PlateBatches`.
     """
 
     def __init__(
-        self, data: PlateData, *, batch: Mapping[str, int] | None = None, seed: int = 0
+        self,
+        data: PlateData,
+        *,
+        batch: Mapping[str, int] | None = None,
+        blocks: Mapping[str, int] | None = None,
+        seed: int = 0,
+        ahead: int | None = None,
     ) -> None:
         super().__init__()
-        self.data, self._batch, self._seed = data, dict(batch or {}), seed
-        PlateSampler(data, self._batch)
+        self.data, self._batch, self._blocks = data, dict(batch or {}), dict(blocks or {})
+        self._seed = seed
+        self._batches = partial(
+            PlateBatches, data, batch=self._batch, blocks=self._blocks, seed=seed, ahead=ahead
+        )
+        self._stream = self._batches()
 
     def reference(self) -> PlateBatch:
-        """A batch that shows where the data lie: all of them while small, otherwise a sample."""
-        return PlateBatches(self.data, batch=default_batch(self.data), seed=self._seed)[0]
+        """A batch that shows where the data lie: all of them while small, otherwise a sample.
+
+        The sample is some rows of one plate. Where values lie in a store, few of these fit a
+        batch, and a batch as the run draws it, from several plates, shows more.
+        """
+        batch, blocks = default_batch(self.data), dict[str, int]()
+        if batch and self._batch and self.data.stores:
+            batch, blocks = self._batch, self._blocks
+        return PlateBatches(self.data, batch=batch, blocks=blocks, seed=self._seed)[0]
 
     def train_dataloader(self) -> Iterable[PlateBatch]:
         """The stream for this rank, from the trainer's current step on."""
         trainer = self.trainer
         assert trainer is not None
-        return PlateBatches(
-            self.data,
-            batch=self._batch,
-            seed=self._seed,
-            rank=trainer.global_rank,
-            start=trainer.global_step * trainer.accumulate_grad_batches,
-        )
+        self._stream.close()
+        start = trainer.global_step * trainer.accumulate_grad_batches
+        self._stream = self._batches(rank=trainer.global_rank, start=start)
+        return self._stream
+
+    @property
+    def waited(self) -> float:
+        """The seconds that the steps of this run have waited for their batches."""
+        return self._stream.waited
+
+    def teardown(self, stage: str) -> None:
+        """End the threads that read ahead."""
+        self._stream.close()
+
+    def on_exception(self, exception: BaseException) -> None:
+        """End the threads that read ahead."""
+        self._stream.close()

@@ -19,6 +19,8 @@ from pavi.data.children import Children
 from pavi.data.frame import read_frame
 from pavi.data.labels import plain_labels
 from pavi.data.rows import take_rows
+from pavi.data.stored_values import stored_values
+from pavi.data.stores import Store, StoreSubset
 from pavi.data.subset import subset_rows
 
 if TYPE_CHECKING:
@@ -37,6 +39,9 @@ class PlateData:
         values: Observed values and covariates, `(*plates, *event)`.
         present: Per observed site with missing values, where there is one, `(*plates,)`.
         labels: Per plate, the user's names of its rows; row numbers where there are none.
+        like: A tensor of the floating-point type of the computation.
+        stores: Observed values and covariates that stay where they lie and are read batch by
+            batch; a site is either here or among `values`.
     """
 
     model: HierarchicalModel
@@ -46,6 +51,7 @@ class PlateData:
     present: Mapping[str, Tensor]
     labels: Mapping[str, Sequence[Any]]
     like: Tensor
+    stores: Mapping[str, Store] = field(default_factory=dict)
     _children: dict[tuple[str, str], Children] = field(default_factory=dict, repr=False)
     _every_row: dict[str, Tensor] = field(init=False, repr=False)
 
@@ -68,7 +74,9 @@ class PlateData:
         """Data from arrays with plate axes in front.
 
         Args:
-            arrays: Per observed site and covariate, an array `(*plates, *event)`.
+            arrays: Per observed site and covariate, an array `(*plates, *event)`, or a `Store` of
+                such values. A store is read batch by batch: its shape is checked here, its values
+                are when a batch reads them. They must all be there.
             model: The template.
             links: Per indexed plate, each row's parent as a row number, `(rows,)`; for a plate
                 within several, a mapping from each of them to such an array.
@@ -117,6 +125,7 @@ class PlateData:
             present=found.present,
             labels={plate: plain_labels(plate, names) for plate, names in labels.items()},
             like=torch.zeros((), dtype=dtype),
+            stores=found.stores,
         )
 
     @classmethod
@@ -164,12 +173,28 @@ class PlateData:
 
     def __repr__(self) -> str:
         plates = ", ".join(f"{plate} {size:,}" for plate, size in self.cardinalities.items())
-        return f"PlateData(plates: {plates or 'none'}; values: {', '.join(self.values) or 'none'})"
+        values = ", ".join(
+            [*self.values, *(f"{name} in {s!r}" for name, s in self.stores.items())]
+        )
+        return f"PlateData(plates: {plates or 'none'}; values: {values or 'none'})"
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The observed sites and covariates that are there, in memory or in a store."""
+        return (*self.values, *self.stores)
 
     @property
     def covariates(self) -> tuple[str, ...]:
         """The covariates that are there; a posterior loaded without data has none."""
-        return tuple(name for name in self.model.covariates if name in self.values)
+        return tuple(name for name in self.model.covariates if name in self.measured)
+
+    def whole(self, site: str) -> Tensor:
+        """All values of a site that was measured, `(*plates, *event)`.
+
+        Raises:
+            ValueError: If they lie in a store and are too large to be read as a whole.
+        """
+        return self.values[site] if site in self.values else self._read_store(site, {})
 
     def batch(
         self,
@@ -187,15 +212,20 @@ class PlateData:
             weights: Per plate, one over the inclusion probabilities; one where not named.
             sites: The observed sites and covariates to bring along; all by default.
             seed: Seeds the reparameterisation noise.
+
+        Raises:
+            ValueError: If the values that a store would have to read exceed `LARGEST` bytes, or
+                are not finite.
         """
         if not rows and not weights and sites is None:
             # Links sorted by parent are kept with the batch, and so from step to step.
-            return replace(self._everything, seed=seed)
+            read = {name: self._read_store(name, {}) for name in self.stores}
+            return replace(self._everything, values={**self._everything.values, **read}, seed=seed)
         return self._batch(rows or {}, weights or {}, sites, seed)
 
     @cached_property
     def _everything(self) -> PlateBatch:
-        return self._batch({}, {}, None, 0)
+        return self._batch({}, {}, tuple(self.values), 0)
 
     def _batch(
         self,
@@ -213,12 +243,17 @@ class PlateData:
                 chosen[plate] = self._every_row[plate]
             if plate not in weighed:
                 weighed[plate] = self.like.new_ones(()).expand(len(chosen[plate]))
-        wanted = self.values if sites is None else {name: self.values[name] for name in sites}
+        wanted = self.measured if sites is None else sites
         return PlateBatch(
             rows=chosen,
             weights=weighed,
             links={plate: self._links_within(plate, chosen, named) for plate in self.links},
-            values={name: self._slice(value, name, named) for name, value in wanted.items()},
+            values={
+                name: self._read_store(name, named)
+                if name in self.stores
+                else self._slice(self.values[name], name, named)
+                for name in wanted
+            },
             present={
                 name: self._slice(mask, name, named)
                 for name, mask in self.present.items()
@@ -239,6 +274,8 @@ class PlateData:
     def subset(self, **rows: Sequence[int] | np.ndarray) -> PlateData:
         """The data of chosen rows, with all below them and only what they lie within above.
 
+        What lies in a store stays there.
+
         Args:
             rows: Per plate, row numbers; plates that have nothing to do with these stay whole.
 
@@ -246,7 +283,8 @@ class PlateData:
             ValueError: If a plate does not exist, a row is out of range, or two of the plates lie
                 within one another.
         """
-        part = self.batch(subset_rows(self, rows))
+        chosen = subset_rows(self, rows)
+        part = self.batch(chosen, sites=tuple(self.values))
         return PlateData(
             model=self.model,
             cardinalities={plate: len(ids) for plate, ids in part.rows.items()},
@@ -258,6 +296,10 @@ class PlateData:
                 for plate, names in self.labels.items()
             },
             like=self.like,
+            stores={
+                name: StoreSubset(store, [chosen.get(p) for p in self.model.sites[name].plates])
+                for name, store in self.stores.items()
+            },
         )
 
     def names(self, plate: str) -> list[tuple[Any, ...]] | None:
@@ -322,3 +364,6 @@ class PlateData:
 
     def _slice(self, value: Tensor, site: str, named: Mapping[str, np.ndarray]) -> Tensor:
         return take_rows(value, self.model.sites[site].plates, named)
+
+    def _read_store(self, site: str, named: Mapping[str, np.ndarray]) -> Tensor:
+        return stored_values(site, self.stores[site], self.model, rows=named, like=self.like)

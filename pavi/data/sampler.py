@@ -12,6 +12,9 @@ of the `k` unit rows connected to it is drawn, which a hypergeometric draw misse
 .. math:: 1 - \pi = \binom{N-k}{n} \Big/ \binom{N}{n}.
 
 Unit plates are drawn independently of each other, so nothing may be connected to two of them.
+
+A dense unit plate may come in runs of consecutive rows, with the same inclusion probabilities:
+`pavi.data.blocks` derives them.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from typing import final
 import numpy as np
 
 from pavi.core.plates import PlateGraph
+from pavi.data.blocks import check_blocks, draw_blocks
 from pavi.data.plate_data import PlateData
 
 Rows = dict[str, np.ndarray]
@@ -37,10 +41,13 @@ class PlateSampler:
         data: The data.
         sizes: Per named plate, the number of rows to draw: of the plate as a whole or, below
             another named plate, of each of its groups. Without any, a batch is everything.
+        blocks: Per named plate that lies within no other, the length of the runs of consecutive
+            rows that it comes in; a store reads each of these at once.
 
     Raises:
-        ValueError: If a plate is unknown, a size is not between one and the number of rows, or
-            the named plates are connected in a way without known inclusion probabilities.
+        ValueError: If a plate is unknown, a size is not between one and the number of rows, the
+            named plates are connected in a way without known inclusion probabilities, or a block
+            does not fit.
 
     Example:
         `{"subject": 8, "vertex": 256}` draws a block of a full crossing,
@@ -49,11 +56,14 @@ class PlateSampler:
         students and lecturers they belong to.
     """
 
-    def __init__(self, data: PlateData, sizes: Mapping[str, int]) -> None:
-        graph = data.model.plates
+    def __init__(
+        self, data: PlateData, sizes: Mapping[str, int], *, blocks: Mapping[str, int] | None = None
+    ) -> None:
+        graph, blocks = data.model.plates, blocks or {}
         _check_sizes(sizes, data)
+        check_blocks(blocks, sizes, data)
         units = [p for p in sizes if not graph.ancestors(p) & set(sizes)]
-        families = [_Family(data, unit, sizes) for unit in units]
+        families = [_Family(data, unit, sizes, blocks.get(unit)) for unit in units]
         seen: dict[str, str] = {}
         for family in families:
             for plate in family.plates:
@@ -90,9 +100,11 @@ class PlateSampler:
 class _Family:
     """A unit plate and all plates connected to it."""
 
-    def __init__(self, data: PlateData, unit: str, sizes: Mapping[str, int]) -> None:
+    def __init__(
+        self, data: PlateData, unit: str, sizes: Mapping[str, int], block: int | None
+    ) -> None:
         graph = data.model.plates
-        self.unit, self.data, self.sizes = unit, data, sizes
+        self.unit, self.data, self.sizes, self.block = unit, data, sizes, block
         below = graph.descendants(unit)
         self.below = [p for p in graph if p in below]
         family = {unit, *below}
@@ -114,12 +126,20 @@ class _Family:
                 f"drawing rows of {grouped[0]!r} per row of {unit!r} leaves {others[0]!r}, which "
                 "is crossed with it, without a known inclusion probability; draw one plate only."
             )
+        if block is not None and self.upward:
+            raise ValueError(
+                f"blocks of plate {unit!r}: its rows bring rows of {self.upward[0]!r} along, "
+                "whose inclusion probabilities are known for single rows only; leave "
+                "these blocks out."
+            )
         self.upward_weights = {p: self._upward_weights(graph, p, family) for p in self.upward}
 
     def draw(self, rng: np.random.Generator, rows: Rows, weights: Rows) -> None:
         size, total = self.sizes[self.unit], self.data.cardinalities[self.unit]
-        drawn = rng.choice(total, size, replace=False, shuffle=False)
-        rows[self.unit] = np.sort(drawn)
+        if self.block is None:
+            rows[self.unit] = np.sort(rng.choice(total, size, replace=False, shuffle=False))
+        else:
+            rows[self.unit] = draw_blocks(total, size, self.block, rng)
         weights[self.unit] = np.full(size, total / size)
         for plate in self.below:
             parent = self.parent[plate]

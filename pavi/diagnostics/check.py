@@ -147,7 +147,7 @@ def _level(
 
 
 def _check(guide: Guide, data: PlateData, *, draws: int, inner: int, elbo_draws: int) -> None:
-    if absent := [site for site in guide.model.observed if site not in data.values]:
+    if absent := [site for site in guide.model.observed if site not in data.measured]:
         raise ValueError(
             f"a check needs the observed values of {absent}; "
             "load the posterior with Posterior.load(path, model, data=...)."

@@ -101,7 +101,7 @@ def global_weights(
         block: The number of these draws, where there are others of the same seed.
     """
     walk = Walk(guide, np.random.default_rng([seed, block]))
-    whole = data.batch()
+    whole = data.batch(sites=None if guide.whole else data.covariates)
     # Below the first stage, one whose rows are tied is drawn once for all parts, too.
     spine = [root, *(child for child in root.children if child.tied and not child.unit)]
     drawn = [walk.draw(root, whole, Draws(), draws)]
@@ -159,7 +159,8 @@ def row_weights(
     """
     walk = Walk(guide, np.random.default_rng([seed, 1, len(path)]))
     shared = [stage for stage in path[:-1] if not chunks.split & set(stage.unit)]
-    above = walk.down(shared, data.batch(), Draws(), contexts)
+    whole = data.batch(sites=None if guide.whole else data.covariates)
+    above = walk.down(shared, whole, Draws(), contexts)
     for batch in chunks.batches(seed=seed):
         context = walk.down(path[len(shared) : -1], batch, above, contexts)
         yield walk.normalised(path[-1], batch, context, draws, inner)

@@ -156,7 +156,7 @@ def _check(
             "the data were made for another model; build them with "
             "PlateData.from_frame(frame, model) or from_arrays(arrays, model)."
         )
-    if absent := [site for site in model.observed if site not in data.values]:
+    if absent := [site for site in model.observed if site not in data.measured]:
         raise ValueError(f"NUTS needs the observed values of {absent}, which the data lack.")
     # R-hat and effective sample sizes compare the halves of chains: four draws at least.
     numbers = (("draws", draws, 4), ("chains", chains, 1), ("warm_up", warm_up, 1))

@@ -21,7 +21,7 @@ def absent_covariates(guide: Guide, data: PlateData, sites: Iterable[str]) -> di
         Per site that cannot be drawn for want of a covariate, these covariates.
     """
     model = guide.model
-    if all(name in data.values for name in model.covariates):
+    if all(name in data.measured for name in model.covariates):
         return {}
     dependence = Dependence(str(guide.config().get("dependence", Dependence.FAITHFUL)))
     upstream = upstream_sites(model, dependence)
@@ -34,7 +34,7 @@ def absent_covariates(guide: Guide, data: PlateData, sites: Iterable[str]) -> di
         drawn.add(name)
         parents = model.sites[name].parents
         waiting += [*upstream[name], *(parent for parent in parents if parent in model.latents)]
-        lacking = [p for p in parents if p in model.covariates and p not in data.values]
+        lacking = [p for p in parents if p in model.covariates and p not in data.measured]
         if lacking:
             absent[name] = lacking
     return absent

@@ -42,16 +42,16 @@ class AmortizedPosterior:
         """
         if found := difference(signature(self.model), signature(data.model)):
             raise ValueError(f"the data belong to another model than the guide: {found}.")
-        if absent := [site for site in data.model.observed if site not in data.values]:
+        if absent := [site for site in data.model.observed if site not in data.measured]:
             raise ValueError(
                 f"conditioning needs the observed values of {absent}; the data hold "
-                f"{list(data.values)}."
+                f"{list(data.measured)}."
             )
         one = PlateData(
             model=self.guide.model,
             cardinalities={DATASET: 1, **data.cardinalities},
             links=data.links,
-            values={name: value.unsqueeze(0) for name, value in data.values.items()},
+            values={name: data.whole(name).unsqueeze(0) for name in data.measured},
             present={name: mask.unsqueeze(0) for name, mask in data.present.items()},
             labels={},
             like=data.like,

@@ -93,7 +93,7 @@ def to_arviz(
     if OBSERVED in wanted:
         trees[OBSERVED] = {site: _with_gaps(data, site) for site in model.observed}
     if CONSTANT in wanted and model.covariates:
-        trees[CONSTANT] = {site: data.values[site].numpy() for site in model.covariates}
+        trees[CONSTANT] = {site: data.whole(site).numpy() for site in model.covariates}
     above = parent_coordinates(data)
     attributes = {"inference_library": "pavi", "inference_library_version": version("pavi-torch")}
     tree = from_dict(
@@ -181,7 +181,7 @@ class _Collected:
 
 def _with_gaps(data: PlateData, site: str) -> np.ndarray:
     """Observed values, with NaN where one is missing."""
-    value = data.values[site]
+    value = data.whole(site)
     if site in data.present:
         mask = data.present[site]
         mask = mask.reshape(mask.shape + (1,) * (value.ndim - mask.ndim))

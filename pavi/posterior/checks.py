@@ -22,7 +22,7 @@ def check_covariates(guide: Guide, data: PlateData, sites: Sequence[str]) -> Non
     for site, absent in absent_covariates(guide, data, sites).items():
         raise ValueError(
             f"drawing {list(sites)} needs the prior of {site!r}, which depends on the "
-            f"covariate {absent[0]!r}; the data hold {list(data.values)}. "
+            f"covariate {absent[0]!r}; the data hold {list(data.measured)}. "
             "Load the posterior with Posterior.load(path, model, data=...)."
         )
 
@@ -127,7 +127,7 @@ def check_observed(data: PlateData, purpose: str) -> None:
     Raises:
         ValueError: If they do not.
     """
-    if absent := [site for site in data.model.observed if site not in data.values]:
+    if absent := [site for site in data.model.observed if site not in data.measured]:
         raise ValueError(
             f"{purpose} needs the observed values of {absent}; "
             "load the posterior with Posterior.load(path, model, data=...)."

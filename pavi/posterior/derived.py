@@ -63,9 +63,9 @@ def derive(
     observed = any(name in model.observed for name in names)
     if observed:
         check_observed(data, "this function")
-    if absent := [n for n in names if n in model.covariates and n not in data.values]:
+    if absent := [n for n in names if n in model.covariates and n not in data.measured]:
         raise ValueError(
-            f"the function uses the covariate {absent[0]!r}; the data hold {list(data.values)}. "
+            f"the function uses the covariate {absent[0]!r}; the data hold {list(data.measured)}. "
             "Load the posterior with Posterior.load(path, model, data=...)."
         )
     alignments = _alignments(model, names, plates)

@@ -36,10 +36,10 @@ def extended_guide(
     """See `Posterior.extend`."""
     if found := difference(signature(guide.model), signature(data.model)):
         raise ValueError(f"the data belong to another model than the posterior: {found}.")
-    if absent := [site for site in data.model.observed if site not in data.values]:
+    if absent := [site for site in data.model.observed if site not in data.measured]:
         raise ValueError(
             f"extending a posterior needs the observed values of {absent}; the data hold "
-            f"{list(data.values)}. Groups that nobody measured are drawn by predict(data=...)."
+            f"{list(data.measured)}. Groups that nobody measured are drawn by predict(data=...)."
         )
     rows = data.rows_in(old)
     check_known(rows, data, new)

@@ -129,10 +129,10 @@ def _check_measured(data: PlateData, names: Sequence[str], sites: Sequence[str])
     """The data hold the covariates of all that is drawn from the model."""
     for name in names:
         parents = data.model.sites[name].parents
-        absent = [p for p in parents if p in data.model.covariates and p not in data.values]
+        absent = [p for p in parents if p in data.model.covariates and p not in data.measured]
         if absent:
             raise ValueError(
                 f"predicting {list(sites)} needs the covariate {absent[0]!r} for {name!r}; the "
-                f"data hold {list(data.values)}. Give data that have it, or load the posterior "
+                f"data hold {list(data.measured)}. Give data that have it, or load the posterior "
                 "with Posterior.load(path, model, data=...)."
             )

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from pavi.core import PlateBatch
+from pavi.data import PlateDataModule
 from pavi.guides.base import Guide
 from pavi.training.clipping import gradient_norm
 
@@ -57,7 +58,8 @@ class StepLog(pl.Callback):
     """Logs the ELBO per latent, gradients, rows and the time of the steps that Lightning logs.
 
     `train/elbo_per_latent`, `grad_norm/<tables|networks|flows>` before clipping and averaged over
-    processes, `plates/<plate>/batch`, and `time/step_ms`, the mean since the last such step.
+    processes, `plates/<plate>/batch`, and, as means since the last such step, `time/step_ms` and
+    `time/wait_ms`, the part of a step that waited for its batch.
 
     Args:
         num_latents: Latent dimensions of the grounded model, on all rows of the plates.
@@ -70,12 +72,12 @@ class StepLog(pl.Callback):
         if num_latents < 1:
             raise ValueError(f"num_latents must be positive, got {num_latents}.")
         self._num_latents = num_latents
-        self._logged: tuple[int, float] | None = None
+        self._logged: tuple[int, float, float] | None = None
         self._logs = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
-        self._logged = (trainer.global_step, time.perf_counter())
+        self._logged = (trainer.global_step, time.perf_counter(), _waited(trainer))
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: PlateBatch, batch_idx: int
@@ -107,11 +109,19 @@ class StepLog(pl.Callback):
         if not self._logs:
             return
         assert self._logged is not None
-        step, now = trainer.global_step, time.perf_counter()
-        since, before = self._logged
-        self._logged = (step, now)
+        since, before, had_waited = self._logged
+        self._logged = (trainer.global_step, time.perf_counter(), _waited(trainer))
+        step, now, waited = self._logged
         elbo = -float(outputs["loss"])
         pl_module.log("train/elbo_per_latent", elbo / self._num_latents, batch_size=1)
         pl_module.log("time/step_ms", 1000 * (now - before) / (step - since), batch_size=1)
+        wait = 1000 * (waited - had_waited) / (step - since)
+        pl_module.log("time/wait_ms", wait, batch_size=1)
         for plate, rows in batch.rows.items():
             pl_module.log(f"plates/{plate}/batch", float(len(rows)), batch_size=1)
+
+
+def _waited(trainer: pl.Trainer) -> float:
+    """The seconds that steps have waited for batches; none where nobody counts them."""
+    stream = trainer.datamodule  # type: ignore[attr-defined]
+    return stream.waited if isinstance(stream, PlateDataModule) else 0.0

@@ -23,6 +23,9 @@ class Script(np.random.Generator):
         assert not replace
         return self._next(list(combinations(range(total), size)))
 
+    def integers(self, total: int) -> int:
+        return int(self._next(range(total)))
+
     def random(self, size: int) -> np.ndarray:
         """Only their order is ever used."""
         return self._next(list(permutations(range(size))))

@@ -68,6 +68,7 @@ def test_choices_that_do_not_fit(choices, message):
             {"batch": {"hospital": 4.5}},
             r"batch size of plate 'hospital' must be an integer, got 4.5",
         ),
+        ({"blocks": 20}, r"blocks must be a mapping .*, got 20"),
         ({"batch": {"hospital": True}}, r"'hospital' must be an integer, got True"),
         ({"steps": 1e3}, r"steps must be an integer, got 1000.0"),
         ({"steps": 0}, r"steps must be positive, got 0"),

@@ -18,7 +18,7 @@ def data_section(posterior: Posterior) -> Section:
     blocks: list[Block] = []
     if posterior.data.cardinalities:
         blocks.append(_plates(posterior))
-    if posterior.data.values:
+    if posterior.data.measured:
         blocks.append(_values(posterior))
     else:
         blocks.append("The posterior was loaded without the measured values.")
@@ -44,7 +44,7 @@ def _plates(posterior: Posterior) -> Cells:
 def _values(posterior: Posterior) -> Cells:
     data, rows = posterior.data, []
     for name in (*posterior.model.observed, *data.covariates):
-        values, site = data.values[name], posterior.model.sites[name]
+        values, site = data.whole(name), posterior.model.sites[name]
         if name in data.present:
             missing = int((~data.present[name]).sum())
             values = values[data.present[name]]

@@ -65,7 +65,7 @@ def _parts(
 ) -> list[Callable[[], Section | None]]:
     """The parts from top to bottom, each None where the posterior has nothing to say."""
     observed = posterior.model.observed
-    measured = bool(observed) and all(site in posterior.data.values for site in observed)
+    measured = bool(observed) and all(site in posterior.data.measured for site in observed)
     summary = cache(lambda: posterior.summary(draws=draws, seed=seed, levels=LEVELS))
 
     def course() -> Section | None:

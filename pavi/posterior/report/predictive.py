@@ -72,7 +72,7 @@ def predictive_checks(posterior: Posterior, *, draws: int, seed: int) -> list[Ch
     data = posterior.data
     ranges = {
         site: _Range.of(
-            data.values[site],
+            data.whole(site),
             data.present.get(site),
             whole=posterior.model.supports[site].is_discrete,
         )

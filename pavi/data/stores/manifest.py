@@ -1,0 +1,212 @@
+"""What a store says of itself: its format, shape, type, and a checksum of every part.
+
+A store is a folder of two files. `values.npy` is an ordinary array of numpy in C order, which
+`numpy.load(..., mmap_mode="r")` reads. `manifest.json` lists the CRC-32 of every *part*, a row of
+the first axis; a part that is not complete has none. It is replaced as a whole, and only after the
+bytes that it vouches for are on the disk.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from pavi.data.stores.base import DamagedStoreError
+from pavi.data.stores.replacement import replacing
+
+FORMAT = 1
+MANIFEST, VALUES = "manifest.json", "values.npy"
+KEYS = ("format", "shape", "dtype", "checksums")
+# Little-endian types that both numpy and torch have.
+TYPES = tuple(
+    np.dtype(name).newbyteorder("<")
+    for name in (
+        *("float16", "float32", "float64"),
+        *("bool", "uint8", "int8", "int16", "int32", "int64"),
+    )
+)
+
+
+@final
+@dataclass(frozen=True)
+class Manifest:
+    """What `manifest.json` holds.
+
+    Args:
+        shape: Of all values.
+        dtype: Of the values in the file.
+        checksums: Per part its CRC-32, or None while it is not complete.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    checksums: tuple[int | None, ...]
+
+    @property
+    def part_bytes(self) -> int:
+        """The size of a part in the file."""
+        return prod(self.shape[1:]) * self.dtype.itemsize
+
+    @property
+    def absent(self) -> list[int]:
+        """The parts that are not complete."""
+        return [part for part, checksum in enumerate(self.checksums) if checksum is None]
+
+    @cached_property
+    def header(self) -> bytes:
+        """What `values.npy` begins with."""
+        stream = _Bytes()
+        np.lib.format.write_array_header_1_0(
+            stream, {"descr": self.dtype.str, "fortran_order": False, "shape": self.shape}
+        )
+        return bytes(stream.held)
+
+    @property
+    def file_bytes(self) -> int:
+        """The size of `values.npy`."""
+        return len(self.header) + self.shape[0] * self.part_bytes
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """Read and check the manifest of a store.
+
+        Raises:
+            ValueError: If the folder is no store.
+            DamagedStoreError: If the manifest cannot be made sense of.
+        """
+        if not folder.is_dir():
+            raise ValueError(f"{folder} is not a store: there is no such folder.")
+        if not (folder / MANIFEST).is_file():
+            raise ValueError(f"{folder} is not a store: it has no {MANIFEST}.")
+        try:
+            held = json.loads((folder / MANIFEST).read_text())
+            absent = [key for key in KEYS if key not in held]
+        except (OSError, ValueError, TypeError) as error:
+            raise DamagedStoreError(
+                f"{folder / MANIFEST} cannot be read: {error}. Write the store again."
+            ) from error
+        if absent:
+            raise DamagedStoreError(
+                f"{folder / MANIFEST} is damaged: it lacks {absent}. Write the store again."
+            )
+        if held["format"] != FORMAT:
+            raise ValueError(
+                f"{folder} is a store of format {held['format']}; this version reads {FORMAT}."
+            )
+        try:
+            manifest = cls(
+                shape=tuple(int(size) for size in held["shape"]),
+                dtype=stored_type(held["dtype"]),
+                checksums=tuple(None if c is None else int(c) for c in held["checksums"]),
+            )
+            check_shape(manifest.shape)
+        except (TypeError, ValueError) as error:
+            raise DamagedStoreError(
+                f"{folder / MANIFEST} is damaged: {error} Write the store again."
+            ) from error
+        if len(manifest.checksums) != manifest.shape[0]:
+            raise DamagedStoreError(
+                f"{folder / MANIFEST} is damaged: it has {len(manifest.checksums)} checksums for "
+                f"{manifest.shape[0]} parts. Write the store again."
+            )
+        return manifest
+
+    def write(self, folder: Path) -> None:
+        """Put the manifest in its place: the old one or the new one, never half of one."""
+        text = json.dumps(
+            {
+                "format": FORMAT,
+                "shape": self.shape,
+                "dtype": self.dtype.name,
+                "checksums": self.checksums,
+            }
+        )
+        with replacing(folder / MANIFEST) as stream:
+            stream.write(text.encode())
+
+    def check_values(self, folder: Path) -> None:
+        """See that `values.npy` is the file that the manifest describes, by header and size.
+
+        Raises:
+            DamagedStoreError: If it is not.
+        """
+        path = folder / VALUES
+        if not path.is_file():
+            raise DamagedStoreError(
+                f"{folder} is a damaged store: it has no {VALUES}. Write the store again."
+            )
+        with path.open("rb") as stream:
+            header = stream.read(len(self.header))
+        if header != self.header:
+            raise DamagedStoreError(
+                f"{path} does not fit its manifest: expected the header of an array "
+                f"{self.shape} of {self.dtype}, got {_described(path)}. Write the store again."
+            )
+        if (size := path.stat().st_size) != self.file_bytes:
+            whole = max(0, size - len(self.header)) // max(1, self.part_bytes)
+            lost = range(whole, self.shape[0]) if size < self.file_bytes else ()
+            rest = f"; parts {lost[0]} to {lost[-1]} are cut off" if lost else ""
+            raise DamagedStoreError(
+                f"{path} does not fit its manifest: expected {self.file_bytes:,} bytes, got "
+                f"{size:,}{rest}. Write the store again.",
+                parts=lost,
+            )
+
+
+@final
+class _Bytes:
+    """A file in memory, for numpy to write a header to."""
+
+    def __init__(self) -> None:
+        self.held = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self.held += data
+        return len(data)
+
+
+def stored_type(dtype: Any) -> np.dtype[Any]:
+    """A type that a store may have.
+
+    Raises:
+        ValueError: If it is another one.
+    """
+    try:
+        found = np.dtype(dtype).newbyteorder("<")
+        if found in TYPES:
+            return found
+    except TypeError:
+        pass
+    raise ValueError(f"dtype must be one of {[known.name for known in TYPES]}, got {dtype!r}.")
+
+
+def check_shape(shape: tuple[int, ...]) -> None:
+    """See that a store can have this shape.
+
+    Raises:
+        ValueError: If it has no axis, or one without rows.
+    """
+    if not shape or min(shape) < 1:
+        raise ValueError(
+            f"the shape of a store is (*plates, *event), all of them positive, got {shape}."
+        )
+
+
+def _described(path: Path) -> str:
+    """What kind of array a file holds, in words."""
+    try:
+        with path.open("rb") as stream:
+            version = np.lib.format.read_magic(stream)
+            one = version == (1, 0)
+            lib = np.lib.format
+            read = lib.read_array_header_1_0 if one else lib.read_array_header_2_0
+            shape, fortran, dtype = read(stream)
+    except (OSError, ValueError) as error:
+        return f"no header of an array ({error})"
+    return f"that of an array {shape} of {dtype}{' in Fortran order' if fortran else ''}"
