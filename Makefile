@@ -16,7 +16,8 @@ CONSTRAINTS := constraints.txt
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: $(STAMP) ## create .venv with every extra, at the versions of constraints.txt
+# The extra hcp is left out: its data have terms of their own.
+install: $(STAMP) ## create .venv with all extras but hcp, at the versions of constraints.txt
 
 $(STAMP): pyproject.toml $(CONSTRAINTS)
 	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -12,7 +12,7 @@ import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from experiments.choices import ProblemName
-from experiments.config import ExperimentConfig, ProblemConfig
+from experiments.config import ExperimentConfig, ProblemConfig, RunConfig
 from experiments.guide_config import GuideConfig
 from experiments.problems import chem97, insteval
 from experiments.problems.simulated import SIMULATED
@@ -120,7 +120,7 @@ def build_history(steps: int) -> History:
 
 
 def build_trainer(
-    config: ExperimentConfig, callbacks: Sequence[pl.Callback], *, checkpoints: bool = True
+    config: RunConfig, callbacks: Sequence[pl.Callback], *, checkpoints: bool = True
 ) -> pl.Trainer:
     """The trainer, without loggers: these open files, and come when everything else stands.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from omegaconf import MISSING
 
@@ -192,6 +192,15 @@ class TrainerConfig:
 
     def __post_init__(self) -> None:
         check_positive("trainer", vars(self), "devices")
+
+
+class RunConfig(Protocol):
+    """What the config of every run has, whatever is fitted; it is a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    train: TrainConfig
+    trainer: TrainerConfig
+    logger: LoggerName
 
 
 @dataclass

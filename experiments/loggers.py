@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from experiments.choices import LoggerName
-from experiments.config import ExperimentConfig
+from experiments.config import RunConfig
 from experiments.config_file import plain
 from experiments.csv_log import CSVLog
 from experiments.run_folder import RunFolder
@@ -44,7 +44,7 @@ def check_logger(name: LoggerName) -> None:
 
 @contextmanager
 def opened_logger(
-    config: ExperimentConfig, folder: RunFolder, *, run_id: str | None, first: bool
+    config: RunConfig, folder: RunFolder, *, run_id: str | None, first: bool
 ) -> Iterator[Logger]:
     """The logger of a run, closed at the end whatever happens.
 
@@ -94,7 +94,7 @@ def log_figures(logger: Logger, figures: Mapping[str, Figure], *, step: int) -> 
             logger.experiment.add_figure(name, figure, step, close=False)
 
 
-def _start_wandb(config: ExperimentConfig, folder: RunFolder, run_id: str | None) -> Run:
+def _start_wandb(config: RunConfig, folder: RunFolder, run_id: str | None) -> Run:
     """A W&B run; offline, and saying so, where the server would have to be waited for."""
     import wandb
 

@@ -24,6 +24,8 @@ from experiments.course import course_figures
 from experiments.evaluation import evaluate
 from experiments.gap_course import GapCourse
 from experiments.loggers import LoggerStartError, check_logger, log_figures, opened_logger
+from experiments.parcellation import run as parcellation
+from experiments.parcellation.config import is_parcellation
 from experiments.provenance import command_line, provenance
 from experiments.run_folder import RunFolder
 from experiments.run_identity import RunIdentity, stored_run_id
@@ -204,6 +206,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("config", help="a YAML file of configs/, or the config.yaml of a run")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="such as train.steps=9")
     parsed = parser.parse_args(given)
+    if is_parcellation(parsed.config):
+        return parcellation.main(given)
     with exits_on_signals():
         return _run(parsed.config, parsed.overrides, command_line("experiments.run", given))
 

@@ -7,12 +7,14 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
-from experiments.config import ExperimentConfig
 from experiments.config_file import dump, plain
 from experiments.stored_config import config_changes, stored_config
 from pavi.files import check_writable, whole_folder, write_text
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @final
@@ -50,7 +52,7 @@ class RunFolder:
         file = self.path / "metrics.json"
         return json.loads(file.read_text()) if file.is_file() else None
 
-    def check(self, config: ExperimentConfig) -> None:
+    def check(self, config: DataclassInstance) -> None:
         """See whether a run of `config` may start or go on here.
 
         Raises:
@@ -72,7 +74,7 @@ class RunFolder:
                 "Choose another folder with out=..., or delete it."
             )
 
-    def create(self, config: ExperimentConfig, provenance: Mapping[str, Any]) -> bool:
+    def create(self, config: DataclassInstance, provenance: Mapping[str, Any]) -> bool:
         """Make the folder, all of it or nothing; one that a run of this config left stays.
 
         Returns:

@@ -8,6 +8,8 @@ from typing import Any, final
 import pytorch_lightning as pl
 import torch
 
+from pavi.training import common_file
+
 
 @final
 class RunIdentity(pl.Callback):
@@ -36,5 +38,6 @@ class RunIdentity(pl.Callback):
 
 def stored_run_id(checkpoint: Path) -> str | None:
     """The id in a checkpoint, or None if it was written without one."""
-    held = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    file = common_file(checkpoint)
+    held = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     return held.get("callbacks", {}).get("RunIdentity", {}).get("run_id")

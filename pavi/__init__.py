@@ -3,7 +3,7 @@
 from pavi import interop, models
 from pavi.amortize import amortize
 from pavi.core import Covariate, HierarchicalModel, KMeans, Latent, Observed, Plate, PlateBatch
-from pavi.data import PlateData, PlateDataModule, SimulatedDataModule
+from pavi.data import PlateData, PlateDataModule, Shard, SimulatedDataModule
 from pavi.encodings import (
     DeepSetEncodings,
     FreeEncodings,
@@ -43,6 +43,7 @@ __all__ = [
     "Posterior",
     "ReducedELBO",
     "SetTransformerEncodings",
+    "Shard",
     "SimulatedDataModule",
     "VariationalInference",
     "WarmUp",

@@ -10,7 +10,14 @@ import pytorch_lightning as pl
 import torch
 
 from pavi.core import HierarchicalModel
-from pavi.data import PlateData, PlateDataModule, default_batch, starting_batch
+from pavi.data import (
+    PlateData,
+    PlateDataModule,
+    Shard,
+    default_batch,
+    default_shard_batch,
+    starting_batch,
+)
 from pavi.encodings import Encodings
 from pavi.fit_checks import check_choices, check_model_and_data, check_numbers
 from pavi.flows import Flow
@@ -19,7 +26,13 @@ from pavi.guides.base import Guide
 from pavi.objectives import ReducedELBO, WarmUp
 from pavi.posterior import Posterior
 from pavi.posterior.signature import signature
-from pavi.training import Optimization, VariationalInference, train
+from pavi.training import (
+    Optimization,
+    VariationalInference,
+    assembled,
+    rank_and_ranks,
+    train,
+)
 
 
 def fit(
@@ -42,6 +55,9 @@ def fit(
     progress: bool = True,
     callbacks: Sequence[pl.Callback] = (),
     devices: int = 1,
+    nodes: int = 1,
+    shard: str | None = None,
+    assemble: bool = True,
     accelerator: str = "auto",
     compile: bool = False,
 ) -> Posterior:
@@ -67,7 +83,12 @@ def fit(
         checkpoints: A folder to write checkpoints to; a fit that finds one there goes on from it.
         progress: Whether to show a bar.
         callbacks: Further Lightning callbacks.
-        devices: How many devices.
+        devices: How many devices, on each node.
+        nodes: How many machines.
+        shard: A plate that lies within no other, whose rows are split over the devices: each has
+            the data, encodings and optimiser state of its own rows. All rows on each by default.
+        assemble: Whether every device returns the posterior of all rows; otherwise it returns
+            that of its own, with their data, which needs no more memory than the fit.
         accelerator: Lightning's accelerator.
         compile: Whether to compile the flows, which pays for autoregressive ones in long runs.
 
@@ -94,27 +115,34 @@ def fit(
         optimization=optimization,
     )
     check_numbers(batch=batch, blocks=blocks, steps=steps, seed=seed)
+    part: Shard | None = None
+    if shard is not None:
+        rank, ranks = rank_and_ranks(devices=devices, nodes=nodes, accelerator=accelerator)
+        part = Shard.of(data, shard, rank=rank, ranks=ranks)
+    elif not assemble:
+        raise ValueError("assemble=False is for a fit that is split; name a plate with shard=.")
     if guide is None:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             guide = PlateAmortizedGuide(
                 model,
-                data.cardinalities,
+                (data if part is None else part.data).cardinalities,
                 encodings=encodings,
                 flow=flow,
                 flows=flows,
                 dependence=dependence,
             ).to(data.like.dtype)
-        guide.initialise(starting_batch(data))
+        guide.initialise(starting_batch(data), rows=None if part is None else part.rows)
     module = VariationalInference(
         guide,
         objective=objective,
         warm_up=warm_up,
         optimization=optimization,
+        shard=part,
     )
     if batch is None:
-        batch = default_batch(data)
-    stream = PlateDataModule(data, batch=batch, blocks=blocks, seed=seed)
+        batch = default_batch(data) if part is None else default_shard_batch(data, part)
+    stream = PlateDataModule(data, batch=batch, blocks=blocks, seed=seed, shard=part)
     history = train(
         module,
         stream,
@@ -123,11 +151,16 @@ def fit(
         progress=progress,
         callbacks=callbacks,
         devices=devices,
+        nodes=nodes,
         accelerator=accelerator,
         compile=compile,
         run=_run(guide, data, seed=seed),
     )
-    return Posterior(guide.cpu(), data, history=history)
+    guide = guide.cpu()
+    if part is not None and assemble:
+        guide = assembled(guide, part)
+    held = data if part is None or assemble else part.data
+    return Posterior(guide, held, history=history)
 
 
 def _run(guide: Guide, data: PlateData, *, seed: int) -> dict[str, Any]:

@@ -39,7 +39,9 @@ def direct(project) -> dict[str, SpecifierSet]:
 
 @pytest.fixture(scope="module")
 def conda() -> dict[str, SpecifierSet]:
-    return parse(yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"])
+    lines = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    from_pip = [line["pip"] for line in lines if isinstance(line, dict)]
+    return parse([*(line for line in lines if isinstance(line, str)), *sum(from_pip, [])])
 
 
 @pytest.fixture(scope="module")

@@ -66,12 +66,12 @@ class _SegmentSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor, axis: int, segments: Segments) -> Tensor:
         ctx.axis, ctx.segments = axis, segments
-        front = value.movedim(axis, 0)
-        rows = front.reshape(len(front), -1).contiguous()
-        if not rows.numel():
+        if not value.numel():
             return value.new_zeros(
                 *value.shape[:axis], len(segments.starts), *value.shape[axis + 1 :]
             )
+        front = value.movedim(axis, 0)
+        rows = front.reshape(len(front), -1).contiguous()
         total = functional.embedding_bag(segments.order, rows, segments.starts, mode="sum")
         return total.reshape(-1, *front.shape[1:]).movedim(0, axis)
 

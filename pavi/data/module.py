@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import final
@@ -18,6 +19,8 @@ from pavi.data.default_batch import default_batch
 from pavi.data.plate_data import PlateData
 from pavi.data.reader import BackgroundReader
 from pavi.data.sampler import PlateSampler
+from pavi.data.shard import Shard
+from pavi.data.stratified import StratifiedSampler
 
 # Batches that are kept ready where values lie in a store: enough for a read that is slower than
 # the others.
@@ -37,6 +40,7 @@ class PlateBatches(IterableDataset[PlateBatch]):
         seed: Of rows and noise.
         rank: Of this process.
         start: The number of the first batch.
+        shard: The rows that this process draws from; all of the data by default.
         ahead: How many batches a thread keeps ready, none if 0; by default 4 if values lie in a
             store. The batches and their order do not depend on it.
 
@@ -54,21 +58,33 @@ class PlateBatches(IterableDataset[PlateBatch]):
         rank: int = 0,
         start: int = 0,
         ahead: int | None = None,
+        shard: Shard | None = None,
     ) -> None:
-        self._data, self._seed, self._rank, self._start = data, seed, rank, start
+        self._seed, self._rank, self._start = seed, rank, start
+        self._data = data if shard is None else shard.data
         self._ahead = (AHEAD if data.stores else 0) if ahead is None else ahead
         if self._ahead < 0:
             raise ValueError(f"ahead must be at least 0, got {ahead}.")
         self._waited = 0.0
         self._readers: weakref.WeakSet[BackgroundReader] = weakref.WeakSet()
-        self._sampler = PlateSampler(data, batch, blocks=blocks)
+        self._sampler: PlateSampler | StratifiedSampler = (
+            PlateSampler(data, batch, blocks=blocks)
+            if shard is None
+            else StratifiedSampler(data, batch, shard, blocks=blocks)
+        )
+        self._everything: PlateBatch | None = None
 
     def __getitem__(self, step: int) -> PlateBatch:
         """Batch number `step`."""
         rng = np.random.default_rng([self._seed, step, self._rank])
         rows, weights = self._sampler.draw(rng)
         noise = int(rng.integers(2**63 - 1))
-        return self._data.batch(rows, weights=weights, seed=noise)
+        if rows or self._data.stores or not weights:
+            return self._data.batch(rows, weights=weights, seed=noise)
+        if self._everything is None:
+            # Links sorted by parent are kept with the batch, and so from step to step.
+            self._everything = self._data.batch(weights=weights)
+        return replace(self._everything, seed=noise)
 
     def __iter__(self) -> Iterator[PlateBatch]:
         batches: Iterator[PlateBatch] = (self[step] for step in count(self._start))
@@ -104,9 +120,10 @@ class PlateDataModule(pl.LightningDataModule):
         blocks: Per plate, the length of the runs that its rows come in, see `PlateSampler`.
         seed: Of the rows that are drawn and of the noise of the step.
         ahead: How many batches to keep ready, see `PlateBatches`.
+        shard: The rows that this rank owns and draws from; all of the data by default.
 
     Raises:
-        ValueError: As `PlateBatches`.
+        ValueError: As `PlateBatches`, or if some rank has fewer rows than it should draw.
     """
 
     def __init__(
@@ -117,12 +134,19 @@ class PlateDataModule(pl.LightningDataModule):
         blocks: Mapping[str, int] | None = None,
         seed: int = 0,
         ahead: int | None = None,
+        shard: Shard | None = None,
     ) -> None:
         super().__init__()
         self.data, self._batch, self._blocks = data, dict(batch or {}), dict(blocks or {})
-        self._seed = seed
+        self._seed, self.shard = seed, shard
         self._batches = partial(
-            PlateBatches, data, batch=self._batch, blocks=self._blocks, seed=seed, ahead=ahead
+            PlateBatches,
+            data,
+            batch=self._batch,
+            blocks=self._blocks,
+            seed=seed,
+            ahead=ahead,
+            shard=shard,
         )
         self._stream = self._batches()
 

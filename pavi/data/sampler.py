@@ -87,6 +87,11 @@ class PlateSampler:
                     )
         self._families = families
 
+    @property
+    def reached(self) -> Rows:
+        """Per plate whose rows come with those of finer plates, their inclusion probabilities."""
+        return {p: chance for f in self._families for p, chance in f.reached.items()}
+
     def draw(self, rng: np.random.Generator) -> tuple[Rows, Rows]:
         """Ascending row numbers and weights, per plate that is not taken whole."""
         rows: Rows = {}
@@ -132,7 +137,7 @@ class _Family:
                 "whose inclusion probabilities are known for single rows only; leave "
                 "these blocks out."
             )
-        self.upward_weights = {p: self._upward_weights(graph, p, family) for p in self.upward}
+        self.reached = {p: self._reached(graph, p, family) for p in self.upward}
 
     def draw(self, rng: np.random.Generator, rows: Rows, weights: Rows) -> None:
         size, total = self.sizes[self.unit], self.data.cardinalities[self.unit]
@@ -160,7 +165,7 @@ class _Family:
                 if child in rows
             ]
             rows[plate] = np.unique(np.concatenate(reached))
-            weights[plate] = self.upward_weights[plate][rows[plate]]
+            weights[plate] = 1.0 / self.reached[plate][rows[plate]]
 
     @staticmethod
     def _parent(graph: PlateGraph, plate: str, family: set[str]) -> str:
@@ -173,8 +178,8 @@ class _Family:
             )
         return parents[0]
 
-    def _upward_weights(self, graph: PlateGraph, plate: str, family: set[str]) -> np.ndarray:
-        """One over the probability that at least one connected unit row is drawn."""
+    def _reached(self, graph: PlateGraph, plate: str, family: set[str]) -> np.ndarray:
+        """The probability that at least one connected unit row is drawn."""
         total, groups = (self.data.cardinalities[p] for p in (self.unit, plate))
         pairs = [
             self.data.parent_rows(fine, self.unit) * groups + self.data.parent_rows(fine, plate)
@@ -182,7 +187,7 @@ class _Family:
             if plate in graph.ancestors(fine)
         ]
         degree = np.bincount(np.unique(np.concatenate(pairs)) % groups, minlength=groups)
-        return 1.0 / inclusion_probability(degree, total=total, size=self.sizes[self.unit])
+        return inclusion_probability(degree, total=total, size=self.sizes[self.unit])
 
 
 def inclusion_probability(degree: np.ndarray, *, total: int, size: int) -> np.ndarray:

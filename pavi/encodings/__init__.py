@@ -1,6 +1,6 @@
 """Encodings: what tells one ground variable from its siblings."""
 
-from pavi.encodings.base import Encoder, Encodings
+from pavi.encodings.base import Encoder, Encodings, FlexibleEncodings
 from pavi.encodings.computed import ComputedEncodings
 from pavi.encodings.deep_set import DeepSetEncodings
 from pavi.encodings.free import FreeEncodings
@@ -13,6 +13,7 @@ __all__ = [
     "DeepSetEncodings",
     "Encoder",
     "Encodings",
+    "FlexibleEncodings",
     "FreeEncodings",
     "HybridEncodings",
     "OwnDataEncodings",

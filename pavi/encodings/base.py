@@ -43,8 +43,8 @@ class Encoder(nn.Module, ABC):
         """
 
     @abstractmethod
-    def tables(self) -> list[nn.Parameter]:
-        """Parameters with one row per ground variable, which are optimised row by row."""
+    def tables(self) -> dict[str, nn.Parameter]:
+        """Per site, a parameter with one row per ground variable, optimised row by row."""
 
     @abstractmethod
     def resized(self, rows: Mapping[str, Tensor]) -> Encoder:
@@ -73,3 +73,26 @@ class Encodings(ABC):
     @abstractmethod
     def build(self, model: HierarchicalModel, cardinalities: Mapping[str, int]) -> Encoder:
         """The encoder for a model of these cardinalities."""
+
+
+class FlexibleEncodings(Encodings):
+    """Encodings whose lengths may differ from site to site.
+
+    So they can hold the coefficients of a row, where a flow has no weights that rows share.
+    """
+
+    @abstractmethod
+    def build(
+        self,
+        model: HierarchicalModel,
+        cardinalities: Mapping[str, int],
+        *,
+        lengths: Mapping[str, int] | None = None,
+    ) -> Encoder:
+        """See `Encodings.build`.
+
+        Args:
+            model: The template.
+            cardinalities: The number of rows of each plate.
+            lengths: Per site, another length than `dim`.
+        """

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pavi.core import HierarchicalModel, PlateBatch
-from pavi.encodings.base import Encoder, Encodings
+from pavi.encodings.base import Encoder, FlexibleEncodings
 from pavi.encodings.sweep import Sweep
 
 
 @final
 @dataclass(frozen=True)
-class FreeEncodings(Encodings):
+class FreeEncodings(FlexibleEncodings):
     """A free vector per ground variable (PAVI-F).
 
     Args:
@@ -42,13 +42,7 @@ class FreeEncodings(Encodings):
         *,
         lengths: Mapping[str, int] | None = None,
     ) -> FreeEncoder:
-        """See `Encodings.build`.
-
-        Args:
-            model: The template.
-            cardinalities: The number of rows of each plate.
-            lengths: Per site, another length than `dim`.
-        """
+        """See `FlexibleEncodings.build`."""
         return FreeEncoder(model, model.latents, cardinalities, dim=self.dim, lengths=lengths)
 
 
@@ -120,9 +114,9 @@ class FreeEncoder(Encoder):
         """See `Encoder`."""
         set_start(self._tables[site], site, coordinates)
 
-    def tables(self) -> list[nn.Parameter]:
+    def tables(self) -> dict[str, nn.Parameter]:
         """See `Encoder`."""
-        return [self._tables[name] for name, plates in self._plates.items() if plates]
+        return {name: self._tables[name] for name, plates in self._plates.items() if plates}
 
     def resized(self, rows: Mapping[str, Tensor]) -> FreeEncoder:
         """See `Encoder`."""

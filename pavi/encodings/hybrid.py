@@ -88,7 +88,7 @@ class HybridEncoder(Encoder):
         holder = self.computed if site in self.computed.free else self.residual
         holder.start(site, coordinates)
 
-    def tables(self) -> list[nn.Parameter]:
+    def tables(self) -> dict[str, nn.Parameter]:
         """See `Encoder`."""
         return self.residual.tables()
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pavi.core import HierarchicalModel
-from pavi.encodings.base import Encoder, Encodings
-from pavi.encodings.free import FreeEncodings
+from pavi.encodings.base import Encoder, Encodings, FlexibleEncodings
 
 
 def build_encoder(
@@ -25,11 +24,11 @@ def build_encoder(
         lengths: Per site whose encoding holds the coefficients of its flow, how many these are.
 
     Raises:
-        ValueError: If there are any and encodings are not free.
+        ValueError: If there are any and all encodings must be of one length.
     """
     if not lengths:
         return encodings.build(model, cardinalities)
-    if not isinstance(encodings, FreeEncodings):
+    if not isinstance(encodings, FlexibleEncodings):
         raise ValueError(
             f"the flows of sites {list(lengths)} hold the coefficients of a row in its encoding, "
             f"which must be free: FreeEncodings(). Got {encodings}; to compute encodings from "

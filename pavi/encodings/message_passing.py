@@ -159,9 +159,9 @@ class MessagePassingEncoder(Encoder):
             )
         set_start(self.free[site], site, coordinates)
 
-    def tables(self) -> list[nn.Parameter]:
+    def tables(self) -> dict[str, nn.Parameter]:
         """See `Encoder`."""
-        return []
+        return {}
 
     def resized(self, rows: Mapping[str, Tensor]) -> MessagePassingEncoder:
         """See `Encoder`; nothing here knows how many rows there are."""

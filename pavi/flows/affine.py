@@ -59,13 +59,22 @@ class AffineFlow(Flow):
     Args:
         full: Mix the dimensions of the noise by a unit lower-triangular matrix, so that the
             dimensions of one value may be correlated.
+        direct: Whether the encoding is the coefficients themselves, and not what they are computed
+            from by weights that rows share: for sites of hundreds of dimensions.
     """
 
     full: bool = False
+    direct: bool = False
+
+    def encoding_dim(self, *, dim: int, upstream: int) -> int | None:
+        """See `Flow.encoding_dim`."""
+        return sum(_sizes(dim, upstream, full=self.full)) if self.direct else None
 
     def build(self, *, dim: int, upstream: int, encoding: int) -> Affine:
         """See `Flow.build`."""
-        return Affine(dim=dim, upstream=upstream, encoding=encoding, full=self.full)
+        return Affine(
+            dim=dim, upstream=upstream, encoding=encoding, full=self.full, direct=self.direct
+        )
 
 
 @final
@@ -78,24 +87,35 @@ class Affine(ConditionalFlow):
             linear combinations of them.
         encoding: The length of an encoding; none leaves the coefficients that all rows share.
         full: Whether the noise is mixed by a triangular matrix.
+        direct: Whether the encoding is the coefficients.
     """
 
     location: Tensor
     scale: Tensor
     own: Tensor | None
 
-    def __init__(self, *, dim: int, upstream: int, encoding: int, full: bool) -> None:
+    def __init__(
+        self, *, dim: int, upstream: int, encoding: int, full: bool, direct: bool = False
+    ) -> None:
         super().__init__()
-        self._dim = dim
-        self._rank = upstream if upstream <= FULL_COUPLING else RANK
-        triangle = dim * (dim - 1) // 2 if full else 0
-        self._sizes = [dim, dim, dim * self._rank, dim * self._rank, triangle]
+        self._dim, self._rank = dim, _rank(upstream)
+        self._sizes = _sizes(dim, upstream, full=full)
+        self.head = None if direct else self._new_head(encoding)
+        self.project = nn.Linear(upstream, RANK, bias=False) if upstream > FULL_COUPLING else None
+        self.register_buffer("location", torch.zeros(dim))
+        self.register_buffer("scale", torch.ones(dim))
+        # Which weights learn; all of them if None.
+        self.register_buffer("own", None, persistent=False)
+
+    def _new_head(self, encoding: int) -> nn.Linear:
+        """The linear map from encodings to coefficients."""
+        dim = self._dim
         # The bias is what all rows share: their coupling, the precision of a typical row.
-        self.head = nn.Linear(max(encoding, 1), sum(self._sizes))
+        head = nn.Linear(max(encoding, 1), sum(self._sizes))
         if not encoding:  # Torch warns of a layer without inputs; one without weights will do.
-            self.head.weight = nn.Parameter(self.head.weight.detach()[:, :0])
-        nn.init.zeros_(self.head.bias)
-        nn.init.zeros_(self.head.weight)
+            head.weight = nn.Parameter(head.weight.detach()[:, :0])
+        nn.init.zeros_(head.bias)
+        nn.init.zeros_(head.weight)
         # Every output starts on a coordinate of the encoding of its own, as far as there are
         # enough: gradients of locations, precisions and couplings differ in size by orders of
         # magnitude, and an optimiser that scales each coordinate by its own gradients keeps them
@@ -108,16 +128,13 @@ class Affine(ConditionalFlow):
         else:
             outputs, coordinates = outputs[: 2 * dim], coordinates[: 2 * dim]
         with torch.no_grad():
-            self.head.weight[outputs, coordinates] = 1.0
-        self.project = nn.Linear(upstream, RANK, bias=False) if upstream > FULL_COUPLING else None
-        self.register_buffer("location", torch.zeros(dim))
-        self.register_buffer("scale", torch.ones(dim))
-        # Which weights learn; all of them if None.
-        self.register_buffer("own", None, persistent=False)
+            head.weight[outputs, coordinates] = 1.0
+        return head
 
     def keep_apart(self) -> None:
         """See `ConditionalFlow`."""
-        self.own = self.head.weight.detach() != 0
+        if self.head is not None:
+            self.own = self.head.weight.detach() != 0
 
     def set_reference(self, location: Tensor, scale: Tensor) -> None:
         """Fix the typical location and scale of the prior, `(dim,)` each."""
@@ -142,11 +159,7 @@ class Affine(ConditionalFlow):
 
     def _coefficients(self, context: FlowContext) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """Shift, width, its logarithm, and the strictly lower triangle, if any."""
-        weight = self.head.weight
-        if self.own is not None:
-            weight = torch.where(self.own, weight, weight.detach())
-        coefficients = functional.linear(context.encoding, weight, self.head.bias)
-        b, x, c, d, triangle = coefficients.split(self._sizes, dim=-1)
+        b, x, c, d, triangle = self._computed(context.encoding).split(self._sizes, dim=-1)
         evidence, log_coupling = b, None
         if self._rank:
             v = context.upstream if self.project is None else self.project(context.upstream)
@@ -174,10 +187,30 @@ class Affine(ConditionalFlow):
         log_width = context.scale.log() - 0.5 * log_one_plus_r
         return shift, log_width.exp(), log_width, strictly_lower(triangle, self._dim)
 
+    def _computed(self, encoding: Tensor) -> Tensor:
+        """The coefficients, side by side."""
+        if self.head is None:
+            return encoding
+        weight = self.head.weight
+        if self.own is not None:
+            weight = torch.where(self.own, weight, weight.detach())
+        return functional.linear(encoding, weight, self.head.bias)
+
     def _couple(self, matrix: Tensor, v: Tensor) -> Tensor:
         """The product of a `(dim, rank)` matrix per row with the upstream values."""
         matrix = matrix.unflatten(-1, (self._dim, self._rank))
         return (matrix * v.unsqueeze(-2)).sum(-1)
+
+
+def _rank(upstream: int) -> int:
+    """How many numbers upstream values are coupled through."""
+    return upstream if upstream <= FULL_COUPLING else RANK
+
+
+def _sizes(dim: int, upstream: int, *, full: bool) -> list[int]:
+    """How many coefficients there are: `b`, `x`, `C`, `d` and the triangle."""
+    rank = _rank(upstream)
+    return [dim, dim, dim * rank, dim * rank, dim * (dim - 1) // 2 if full else 0]
 
 
 def soft_bound(value: Tensor, bound: float) -> Tensor:

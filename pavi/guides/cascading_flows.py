@@ -234,7 +234,7 @@ class CascadingFlowsGuide(Guide):
 
     def tables(self) -> list[nn.Parameter]:
         """See `Guide`."""
-        return [table for name in self._shapes for table in self._encoder(name).tables()]
+        return [t for name in self._shapes for t in self._encoder(name).tables().values()]
 
     def networks(self) -> list[nn.Parameter]:
         """See `Guide`."""

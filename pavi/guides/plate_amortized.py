@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -263,12 +264,22 @@ class PlateAmortizedGuide(Guide):
         return self.encoder.encodings()
 
     @torch.no_grad()
-    def initialise(self, batch: PlateBatch) -> None:
-        """See `Guide`."""
+    def initialise(
+        self, batch: PlateBatch, *, rows: Mapping[str, Sequence[int] | np.ndarray] | None = None
+    ) -> None:
+        """See `Guide`.
+
+        Args:
+            batch: All data.
+            rows: Per plate of which this guide holds some rows only, which ones.
+        """
         for name in self.model.latents:
             value = unconstrained_start(self.model, name, batch)
             if value is None:
                 continue
+            for axis, plate in enumerate(self.model.sites[name].plates):
+                if rows is not None and plate in rows:
+                    value = value.index_select(axis, torch.as_tensor(rows[plate]))
             flow = self.flows[name]
             assert isinstance(flow, ConditionalFlow)
             location, scale = flow.reference()
@@ -276,7 +287,7 @@ class PlateAmortizedGuide(Guide):
 
     def tables(self) -> list[nn.Parameter]:
         """See `Guide`."""
-        return self.encoder.tables()
+        return list(self.encoder.tables().values())
 
     def networks(self) -> list[nn.Parameter]:
         """See `Guide`."""

@@ -6,6 +6,7 @@ from pavi.models.hierarchical_variance import hierarchical_variance
 from pavi.models.linear_mixed_model import linear_mixed_model
 from pavi.models.multi_session_parcellation import label_probabilities, multi_session_parcellation
 from pavi.models.non_conjugate import nc_log_evidence, non_conjugate
+from pavi.models.shared_label_parcellation import shared_label_parcellation
 
 __all__ = [
     "gaussian_mixture",
@@ -17,4 +18,5 @@ __all__ = [
     "multi_session_parcellation",
     "nc_log_evidence",
     "non_conjugate",
+    "shared_label_parcellation",
 ]

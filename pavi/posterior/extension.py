@@ -54,7 +54,7 @@ def extended_guide(
     known = before.known(rows)
     if all(bool(rows_known.all()) for rows_known in known.values()):
         return extended
-    tables = {id(table) for table in free.tables()}
+    tables = {id(table) for table in free.tables().values()}
     frozen = [p for p in extended.parameters() if p.requires_grad and id(p) not in tables]
     hooks = [
         free.table(name).register_hook(_only(rows_known.logical_not()))

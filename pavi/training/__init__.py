@@ -1,13 +1,15 @@
 """Training on PyTorch Lightning."""
 
 from pavi.training.callbacks import FitProgress, History
-from pavi.training.checkpoint_files import WholeCheckpoints
+from pavi.training.checkpoint_files import WholeCheckpoints, common_file
 from pavi.training.checkpoints import Checkpoints, checkpoint_to_resume, latest_checkpoint
 from pavi.training.compilation import compiled
 from pavi.training.optimization import Optimization
 from pavi.training.quiet import quiet
 from pavi.training.row_adam import RowAdam
 from pavi.training.run import train
+from pavi.training.sharded_checkpoints import ShardedCheckpoints
+from pavi.training.sharding import assembled
 from pavi.training.step_log import StepLog
 from pavi.training.stopping import (
     GO_ON,
@@ -17,6 +19,7 @@ from pavi.training.stopping import (
     exits_on_signals,
     fit_until_stopped,
 )
+from pavi.training.strategy import RanksDDP, rank_and_ranks, strategy_of
 from pavi.training.variational_inference import NonFiniteLossError, VariationalInference
 
 __all__ = [
@@ -28,16 +31,22 @@ __all__ = [
     "NonFiniteLossError",
     "Optimization",
     "ProcessLostError",
+    "RanksDDP",
     "RowAdam",
+    "ShardedCheckpoints",
     "StepLog",
     "StopSignals",
     "VariationalInference",
     "WholeCheckpoints",
+    "assembled",
     "checkpoint_to_resume",
+    "common_file",
     "compiled",
     "exits_on_signals",
     "fit_until_stopped",
     "latest_checkpoint",
     "quiet",
+    "rank_and_ranks",
+    "strategy_of",
     "train",
 ]

@@ -81,7 +81,7 @@ class History(pl.Callback):
         every: Steps between two entries.
         steps: The step numbers.
         seconds: Since the start of training.
-        elbo: In nats, from one batch.
+        elbo: In nats, from one batch, the mean over the processes of a run.
     """
 
     every: int = 10
@@ -108,7 +108,8 @@ class History(pl.Callback):
         if trainer.global_step % self.every == 0:
             self.steps.append(trainer.global_step)
             self.seconds.append(self.elapsed())
-            self.elbo.append(-float(outputs["loss"]))
+            loss = trainer.strategy.reduce(outputs["loss"].detach().clone(), reduce_op="mean")
+            self.elbo.append(-float(loss))
 
     def state_dict(self) -> dict[str, Any]:
         """For checkpoints."""

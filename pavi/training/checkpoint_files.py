@@ -12,6 +12,7 @@ from pytorch_lightning.plugins.io import CheckpointIO
 from torch import Tensor
 
 from pavi.files import whole_file
+from pavi.training.manifest import COMMON, incomplete
 
 # What Lightning reads to go on with a run.
 KEYS = ("pytorch-lightning_version", "global_step", "state_dict", "optimizer_states", "loops")
@@ -43,6 +44,11 @@ class WholeCheckpoints(CheckpointIO):
 
         Moments of rows that are not touched stay on the disk, even when the file is removed.
         """
+        if Path(path).is_dir():
+            raise ValueError(
+                f"checkpoint {path} is a folder, of a sharded run; go on with shard=, or choose "
+                "another folder."
+            )
         where = map_location or (lambda storage, location: storage)
         return torch.load(path, map_location=where, weights_only=True, mmap=True)
 
@@ -64,8 +70,15 @@ def tensor_bytes(value: Any) -> dict[int, int]:
     return found
 
 
+def common_file(path: Path) -> Path:
+    """The file of a checkpoint that holds what is the same on every rank."""
+    return path / COMMON if path.is_dir() else path
+
+
 def damage(path: Path) -> str | None:
-    """Why no run can go on from a file, in words; None for a sound checkpoint."""
+    """Why no run can go on from a checkpoint, in words; None for a sound one."""
+    if path.is_dir():
+        return None if (why := incomplete(path)) is None else f"{path} is damaged: {why}"
     size = f"{path} ({path.stat().st_size:,} bytes)"
     try:
         with zipfile.ZipFile(path) as archive:

@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 
 from pavi.files import check_space, check_writable, remove_unfinished
-from pavi.training.checkpoint_files import damage
+from pavi.training.checkpoint_files import common_file, damage
 from pavi.training.stopping import StopSignals
 
 NAME = re.compile(r"step=(\d+)\.ckpt")
@@ -32,7 +32,7 @@ class Checkpoints(pl.callbacks.Checkpoint):
     Args:
         folder: Where they lie.
         every: Steps between two.
-        stop: What ends the run on a signal.
+        stop: What ends the run on a signal, if anything does.
         run: What tells this run from others, as plain values.
     """
 
@@ -41,7 +41,7 @@ class Checkpoints(pl.callbacks.Checkpoint):
         folder: Path,
         *,
         every: int,
-        stop: StopSignals,
+        stop: StopSignals | None = None,
         run: Mapping[str, Any] | None = None,
     ) -> None:
         self._folder, self._every, self._stop, self._run = folder, every, stop, dict(run or {})
@@ -63,8 +63,8 @@ class Checkpoints(pl.callbacks.Checkpoint):
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Write one, if it is time."""
-        step = trainer.global_step
-        if step == self._step or not (step % self._every == 0 or self._stop.stopping):
+        step, stopping = trainer.global_step, self._stop is not None and self._stop.stopping
+        if step == self._step or not (step % self._every == 0 or stopping):
             return
         self._step = step
         trainer.save_checkpoint(self._folder / f"step={step}.ckpt")
@@ -133,7 +133,8 @@ def found_checkpoints(folder: Path) -> dict[int, Path]:
 
 def _check_run(path: Path, run: Mapping[str, Any] | None) -> None:
     """See that a checkpoint is of this run; one of an earlier version does not say."""
-    held = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get(RUN)
+    file = common_file(path)
+    held = torch.load(file, map_location="cpu", weights_only=True, mmap=True).get(RUN)
     if not held or run is None:
         return
     there, here = dict(_flat(held)), dict(_flat(run))

@@ -18,7 +18,7 @@ very first gradient may, and the norm at hand takes its place.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import final
 
 import torch
@@ -51,10 +51,26 @@ class GradientClipping(nn.Module):
         self.register_buffer("silent", torch.tensor(0))
 
     @torch.no_grad()
-    def forward(self, parameters: Iterable[nn.Parameter]) -> Tensor:
-        """Clip, and return the norm before; where that is not finite nothing is changed."""
+    def forward(
+        self,
+        parameters: Iterable[nn.Parameter],
+        *,
+        owned: Iterable[nn.Parameter] = (),
+        over_ranks: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """Clip, and return the norm before; where that is not finite nothing is changed.
+
+        Args:
+            parameters: Those whose gradients are the same on all ranks.
+            owned: Those that this rank alone has; every rank clips by the norm of all of them.
+            over_ranks: The norm of all ranks' owned gradients, from that of each.
+        """
         gradients = [p.grad for p in parameters if p.grad is not None]
         norm = gradient_norm(gradients)
+        if over_ranks is not None:
+            own = [p.grad for p in owned if p.grad is not None]
+            norm = torch.hypot(norm, over_ranks(gradient_norm(own).to(norm)))
+            gradients += own
         if not torch.isfinite(norm):
             return norm
         allowed = norm

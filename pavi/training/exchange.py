@@ -2,12 +2,14 @@
 
 Each process draws rows of its own, so the row-sparse gradients of a table differ in their rows.
 `DistributedDataParallel` averages dense gradients of one shape; tables are left out of it and
-exchanged here, row by row: what travels is what was drawn, whatever the cardinality.
+exchanged here, row by row: what travels is what was drawn, whatever the cardinality. All tables
+travel together, in two collectives: how many rows each process has, then rows and values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -15,52 +17,113 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 
+class _Drawn(NamedTuple):
+    """The gradient of the rows of a table that were drawn."""
+
+    table: nn.Parameter
+    rows: Tensor
+    values: Tensor
+
+
 def leave_out(module: nn.Module, tables: Sequence[nn.Parameter]) -> None:
-    """Keep `DistributedDataParallel` from averaging the gradients of these parameters."""
+    """Keep `DistributedDataParallel` from averaging the gradients of these parameters.
+
+    Nor does it send buffers in every step: what a guide learns of the data comes from one batch,
+    and clipping sees the same norms everywhere. `share_buffers` sends them once.
+    """
     left_out = {id(table) for table in tables}
     names = [name for name, p in module.named_parameters() if id(p) in left_out]
+    names += [name for name, _ in module.named_buffers()]
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(module, names)
 
 
-def average_gradients(tables: Sequence[nn.Parameter]) -> None:
+def share_buffers(module: nn.Module) -> None:
+    """Give every process the buffers of the first."""
+    for buffer in module.buffers():
+        dist.broadcast(buffer, 0)
+
+
+def average_gradients(tables: Sequence[nn.Parameter]) -> int:
     """Replace the gradient of every table by its mean over all processes.
 
     Every process must call this with the same tables, with gradients in all of them or in none.
+
+    Returns:
+        The number of bytes that this process sent.
     """
-    found = [(table, *_rows_and_values(table)) for table in tables if table.grad is not None]
+    found = [_drawn(table) for table in tables if table.grad is not None]
     if not found:
-        return
-    counts = _gathered(
-        torch.tensor([len(rows) for _, rows, _ in found], device=found[0][1].device)
-    )
-    for (table, rows, values), sizes in zip(found, torch.stack(counts).T.tolist(), strict=True):
-        if min(sizes) == len(table):  # every process drew every row, in order
-            dist.all_reduce(values)
-            table.grad = values / dist.get_world_size()
+        return 0
+    device, ranks = found[0].rows.device, dist.get_world_size()
+    counts = torch.tensor([len(drawn.rows) for drawn in found], device=device)
+    sizes = torch.stack(_gathered(counts)).tolist()  # by rank and table
+    sent = counts.nbytes
+    some: list[int] = []
+    for number, drawn in enumerate(found):
+        if min(size[number] for size in sizes) < len(drawn.table):
+            some.append(number)
             continue
-        size = max(sizes)
-        all_rows = _gathered(_padded(rows, size))
-        all_values = _gathered(_padded(values, size))
+        dist.all_reduce(drawn.values)  # every process drew every row, in order
+        drawn.table.grad = drawn.values / ranks
+        sent += drawn.values.nbytes
+    if not some:
+        return sent
+    packed = _packed([found[number] for number in some])
+    row_bytes = {n: 8 + found[n].values.shape[1] * found[n].values.itemsize for n in some}
+    longest = max(sum(size[n] * row_bytes[n] for n in some) for size in sizes)
+    parts = _gathered(torch.cat([packed, packed.new_zeros(longest - len(packed))]))
+    unpacked = [
+        _unpacked(part, [(found[n], size[n]) for n in some])
+        for part, size in zip(parts, sizes, strict=True)
+    ]
+    for position, number in enumerate(some):
+        table = found[number].table
+        rows = torch.cat([part[position][0] for part in unpacked])
+        values = torch.cat([part[position][1] for part in unpacked]) / ranks
         table.grad = torch.sparse_coo_tensor(
-            torch.cat([part[:n] for part, n in zip(all_rows, sizes, strict=True)]).unsqueeze(0),
-            torch.cat([part[:n] for part, n in zip(all_values, sizes, strict=True)])
-            / dist.get_world_size(),
-            size=table.shape,
-            check_invariants=False,
+            rows.unsqueeze(0), values, size=table.shape, check_invariants=False
         ).coalesce()
+    return sent + longest
 
 
-def _rows_and_values(table: nn.Parameter) -> tuple[Tensor, Tensor]:
+def average_owned(tables: Sequence[nn.Parameter], ranks: int) -> None:
+    """Divide the gradients of rows that only this process has by the number of processes.
+
+    Their mean over processes is that of the gradient here and of zeros.
+    """
+    for table in tables:
+        if table.grad is not None:
+            table.grad /= ranks
+
+
+def _drawn(table: nn.Parameter) -> _Drawn:
     gradient = table.grad
     assert gradient is not None
     if not gradient.is_sparse:
-        return torch.arange(len(table), device=table.device), gradient
+        return _Drawn(table, torch.arange(len(table), device=table.device), gradient)
     gradient = gradient.coalesce()
-    return gradient.indices()[0], gradient.values()
+    return _Drawn(table, gradient.indices()[0], gradient.values())
 
 
-def _padded(values: Tensor, size: int) -> Tensor:
-    return torch.cat([values, values.new_zeros(size - len(values), *values.shape[1:])])
+def _packed(found: Sequence[_Drawn]) -> Tensor:
+    """The rows of all tables and then their values, as bytes."""
+    parts = [drawn.rows.contiguous() for drawn in found]
+    parts += [drawn.values.contiguous() for drawn in found]
+    return torch.cat([part.view(-1).view(torch.uint8) for part in parts])
+
+
+def _unpacked(packed: Tensor, like: Sequence[tuple[_Drawn, int]]) -> list[tuple[Tensor, Tensor]]:
+    """Rows and values per table, as `_packed` by a process that drew so many rows of each."""
+    start, rows, values = 0, [], []
+    for _, size in like:
+        rows.append(packed[start : start + 8 * size].view(torch.int64))
+        start += 8 * size
+    for drawn, size in like:
+        width, dtype = drawn.values.shape[1], drawn.values.dtype
+        end = start + size * width * dtype.itemsize
+        values.append(packed[start:end].view(dtype).view(size, width))
+        start = end
+    return list(zip(rows, values, strict=True))
 
 
 def _gathered(value: Tensor) -> list[Tensor]:

@@ -14,12 +14,14 @@ from pavi.training.checkpoint_files import WholeCheckpoints
 from pavi.training.checkpoints import Checkpoints, checkpoint_to_resume, latest_checkpoint
 from pavi.training.compilation import compiled
 from pavi.training.quiet import quiet
+from pavi.training.sharded_checkpoints import ShardedCheckpoints
 from pavi.training.stopping import (
     FitStopped,
     ProcessLostError,
     StopSignals,
     fit_until_stopped,
 )
+from pavi.training.strategy import strategy_of
 from pavi.training.variational_inference import VariationalInference
 
 
@@ -32,6 +34,7 @@ def train(
     progress: bool = False,
     callbacks: Sequence[pl.Callback] = (),
     devices: int = 1,
+    nodes: int = 1,
     accelerator: str = "auto",
     compile: bool = False,
     run: Mapping[str, Any] | None = None,
@@ -45,7 +48,8 @@ def train(
         checkpoints: A folder for checkpoints.
         progress: Whether to show a bar.
         callbacks: Further Lightning callbacks.
-        devices: How many devices.
+        devices: How many devices, on each node.
+        nodes: How many machines.
         accelerator: Lightning's accelerator.
         compile: Whether to compile the flows.
         run: What tells this run from others, which checkpoints of another one are refused by.
@@ -70,8 +74,12 @@ def train(
             max_steps=steps,
             accelerator=accelerator,
             devices=devices,
+            num_nodes=nodes,
+            strategy=strategy_of(
+                devices=devices, nodes=nodes, sharded=module.sharding is not None
+            ),
             callbacks=extra,
-            plugins=[WholeCheckpoints()],
+            plugins=[WholeCheckpoints() if module.sharding is None else ShardedCheckpoints()],
             logger=False,
             enable_checkpointing=checkpoints is not None,
             enable_progress_bar=False,

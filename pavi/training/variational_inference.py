@@ -10,10 +10,14 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from pavi.core import PlateBatch
+from pavi.data import Shard
 from pavi.guides.base import Guide
 from pavi.objectives import ELBOTerms, ForwardKL, ReducedELBO, WarmUp
-from pavi.training.exchange import average_gradients, leave_out
+from pavi.training.exchange import average_gradients, average_owned, leave_out, share_buffers
 from pavi.training.optimization import Optimization
+from pavi.training.sharded_checkpoints import ShardedCheckpoints
+from pavi.training.sharded_state import sharded_state
+from pavi.training.sharding import Sharding, norm_over_ranks
 from pavi.training.step_log import logs_this_step
 
 SHOWN = 5  # names of parameters in a message
@@ -33,8 +37,13 @@ class VariationalInference(pl.LightningModule):
         warm_up: What the first part of the run weighs otherwise; nothing by default.
         optimization: Learning rates, schedule and clipping.
         standardise: Whether the guide first learns where the data lie; not if it was trained.
+        shard: The rows of this rank, whose tables the guide then holds; all of the data if None.
+
+    Attributes:
+        sent: How many bytes this process has sent to average the gradients of tables.
 
     Raises:
+        ValueError: If the guide does not fit the shard.
         NonFiniteLossError: In a step whose loss or gradient is not finite, with the step and the
             sites; such a step changes nothing.
 
@@ -50,6 +59,7 @@ class VariationalInference(pl.LightningModule):
         warm_up: WarmUp | None = None,
         optimization: Optimization | None = None,
         standardise: bool = True,
+        shard: Shard | None = None,
     ) -> None:
         super().__init__()
         self.guide = guide
@@ -58,13 +68,37 @@ class VariationalInference(pl.LightningModule):
         self.optimization = optimization or Optimization()
         self._standardise = standardise
         self.clipping = self.optimization.clipping()
+        self.sharding = None if shard is None else Sharding.of(guide, shard)
+        self.sent = 0
         leave_out(self, guide.tables())
+
+    def setup(self, stage: str) -> None:
+        """Tell what writes checkpoints which rows this rank owns.
+
+        Raises:
+            ValueError: If the shard is that of another rank, or checkpoints would hold the rows of
+                one rank only.
+        """
+        if self.sharding is None:
+            return
+        check_rank(self.sharding.shard, self.trainer)
+        checkpoints = self.trainer.strategy.checkpoint_io
+        if isinstance(checkpoints, ShardedCheckpoints):
+            checkpoints.state = sharded_state(self, self.guide, self.sharding)
+        elif self.trainer.checkpoint_callbacks and self.sharding.owned:
+            raise ValueError(
+                f"checkpoints by {type(checkpoints).__name__} would hold the rows of the first "
+                "rank only; use Trainer(plugins=[pavi.training.ShardedCheckpoints()], "
+                "strategy=pavi.training.RanksDDP(sharded=True)), or enable_checkpointing=False."
+            )
 
     def on_fit_start(self) -> None:
         """Let the guide learn where the data lie."""
         stream = self.trainer.datamodule  # type: ignore[attr-defined]
         if stream is not None and self._standardise:
             self.guide.standardise(stream.reference().to(self.device))
+        if self.trainer.world_size > 1:
+            share_buffers(self)
 
     def training_step(self, batch: PlateBatch, batch_idx: int) -> Tensor:
         """The loss of a batch."""
@@ -101,8 +135,13 @@ class VariationalInference(pl.LightningModule):
 
         Here, so that a callback that looks at gradients before the optimiser sees them averaged.
         """
-        if self.trainer.world_size > 1:
-            average_gradients(self.guide.tables())
+        if (ranks := self.trainer.world_size) == 1:
+            return
+        if self.sharding is None:
+            self.sent += average_gradients(self.guide.tables())
+        else:
+            self.sent += average_gradients(self.sharding.common)
+            average_owned(list(self.sharding.owned.values()), ranks)
 
     def configure_gradient_clipping(
         self,
@@ -116,7 +155,7 @@ class VariationalInference(pl.LightningModule):
                 f"Trainer(gradient_clip_val={gradient_clip_val}) cannot clip row-sparse "
                 f"gradients; use Optimization(clip_norm={gradient_clip_val})."
             )
-        norm = self.clipping(self.guide.parameters())
+        norm = self._clip()
         if not torch.isfinite(norm):
             named = [(n, p.grad) for n, p in self.guide.named_parameters() if p.grad is not None]
             broken = [n for n, g in named if not torch.isfinite(g.to_dense()).all()]
@@ -126,6 +165,15 @@ class VariationalInference(pl.LightningModule):
                 "the parameters are as they were before the step. Look at the distributions of "
                 "these sites; a smaller learning rate may help."
             )
+
+    def _clip(self) -> Tensor:
+        """Clip by the norm of all gradients, over all ranks where tables are split."""
+        owned = [] if self.sharding is None else list(self.sharding.owned.values())
+        if not owned or self.trainer.world_size == 1:
+            return self.clipping(self.guide.parameters())
+        apart = {id(table) for table in owned}
+        shared = [p for p in self.guide.parameters() if id(p) not in apart]
+        return self.clipping(shared, owned=owned, over_ranks=norm_over_ranks)
 
     def _blame(self, result: ELBOTerms) -> str:
         terms = {name: float(term) for name, term in result.terms.items()}
@@ -142,6 +190,20 @@ class VariationalInference(pl.LightningModule):
             f"step {self.global_step}: the loss is {float(result.loss.detach())}; "
             f"the sites to blame are {listed}. {hint} "
             "A smaller learning rate or clip_norm may help."
+        )
+
+
+def check_rank(shard: Shard, trainer: pl.Trainer) -> None:
+    """The trainer has the ranks that the data are shared by.
+
+    Raises:
+        ValueError: If not.
+    """
+    if (trainer.global_rank, trainer.world_size) != (shard.rank, shard.ranks):
+        raise ValueError(
+            f"the shard is that of rank {shard.rank} of {shard.ranks}; this process is rank "
+            f"{trainer.global_rank} of {trainer.world_size}. Make it with "
+            "rank=trainer.global_rank and ranks=trainer.world_size."
         )
 
 

@@ -9,6 +9,7 @@ from pavi.models import (
     linear_mixed_model,
     multi_session_parcellation,
     non_conjugate,
+    shared_label_parcellation,
 )
 
 GROUPS = {"group": 3, "obs": 4}
@@ -21,6 +22,10 @@ MODELS = {
     "hv": (hierarchical_variance(), GROUPS),
     "ms_hbm": (multi_session_parcellation(), BRAINS),
     "ms_hbm of 3": (multi_session_parcellation(networks=3), BRAINS),
+    "shared labels": (
+        shared_label_parcellation(networks=3, dim=4, sessions=2),
+        {"subject": 2, "vertex": 4},
+    ),
     "nested gaussian": (
         linear_mixed_model({"lea": None, "school": "lea"}, covariates=2),
         {"lea": 2, "school": 4, "obs": 9},

@@ -12,6 +12,7 @@ from torch.testing import assert_close
 
 import pavi
 from pavi.models import label_probabilities, linear_mixed_model, nc_log_evidence
+from pavi.models.label_mixture import LabelMixture
 from pavi.models.multi_session_parcellation import contrasts
 
 
@@ -80,6 +81,55 @@ def test_parcellation():
                 at = Normal(values["mu_st"][s, t], kappa).log_prob(values["x"][s, t, n])
                 by_hand = (probabilities[s, n].log() + at.sum(-1)).logsumexp(0)
                 assert_close(factors["x"][s, t, n], by_hand)
+
+
+def test_parcellation_with_labels_that_sessions_share():
+    values, _, factors = simulated("shared labels")
+    probabilities = label_probabilities(values["pi"])
+    sigma, kappa = values["log_sigma"].exp()[:, None], values["log_kappa"].exp()
+    for s in range(2):
+        sessions = sum(
+            Normal(values["mu_s"][s], sigma).log_prob(values["mu_st"][s, t]).sum()
+            for t in range(2)
+        )
+        assert_close(factors["mu_st"][s], sessions)
+        for n in range(4):
+            given_label = probabilities[s, n].log()
+            for t in range(2):
+                at = Normal(values["mu_st"][s, t], kappa).log_prob(values["x"][s, n, t])
+                given_label = given_label + at.sum(-1)
+            assert_close(factors["x"][s, n], given_label.logsumexp(0))
+
+
+def test_label_probabilities_are_those_of_bayes_rule_with_centroids_per_row_or_shared():
+    own = torch.randn(3, 4, 2, 5, 6, dtype=torch.float64)  # (subject, vertex, session, label, dim)
+    shared, logits = own[:, :1], torch.randn(3, 4, 5, dtype=torch.float64)
+    scale = torch.tensor([0.7, 1.1, 2.0], dtype=torch.float64)[:, None]
+    for centroids in (own, shared):
+        mixture = LabelMixture(logits, centroids, scale)
+        x = mixture.sample()
+        assert x.shape == (3, 4, 2, 6)
+        at = Normal(centroids, scale[..., None, None, None]).log_prob(x.unsqueeze(-2))
+        joint = logits.log_softmax(-1) + at.sum((-1, -3))
+        assert_close(mixture.log_prob(x), joint.logsumexp(-1))
+        assert_close(mixture.label_probabilities(x), joint.softmax(-1))
+        expanded = LabelMixture(logits[:1], centroids[:1], scale[:1]).expand((3, 4))
+        assert_close(
+            expanded.log_prob(x[:1].expand(x.shape)), joint[:1].logsumexp(-1).expand(3, 4)
+        )
+
+
+def test_labels_are_drawn_with_their_probabilities():
+    logits = torch.tensor([0.0, 1.0, -1.0], dtype=torch.float64)
+    centroids = torch.tensor([-100.0, 0.0, 100.0], dtype=torch.float64).view(1, 3, 1)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        drawn = LabelMixture(logits, centroids, torch.tensor(1.0)).sample((20_000,))
+    shares = torch.stack(
+        [(drawn.round(decimals=-2) == at).double().mean() for at in (-100, 0, 100)]
+    )
+    assert (shares - logits.softmax(0)).abs().max() < 0.015  # four standard errors
+    assert abs(float((drawn - drawn.round(decimals=-2)).std()) - 1.0) < 0.02
 
 
 @pytest.mark.parametrize("networks", [2, 3, 7])
@@ -173,3 +223,7 @@ def test_mixed_models_that_make_no_sense_are_refused(arguments, message):
 def test_a_single_network_is_refused():
     with pytest.raises(ValueError, match="networks must be at least 2, got 1"):
         pavi.models.multi_session_parcellation(networks=1)
+    with pytest.raises(ValueError, match="networks must be at least 2, got 1"):
+        pavi.models.shared_label_parcellation(networks=1)
+    with pytest.raises(ValueError, match="sessions must be at least 1, got 0"):
+        pavi.models.shared_label_parcellation(sessions=0)
