@@ -9,7 +9,6 @@ import argparse
 import random
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from benchmarks.faults.damages import damages
 from benchmarks.faults.disks import disks
 from benchmarks.faults.fault import Fault, Outcome, outcome
 from benchmarks.faults.kills import kills
+from benchmarks.faults.programs import Program
 from benchmarks.faults.ranks import ranks
 from benchmarks.faults.record import Record
 from benchmarks.faults.signals import signals
@@ -28,16 +28,16 @@ from benchmarks.faults.victim import started
 from benchmarks.report import report
 
 
-def undisturbed(ranks: int) -> tuple[Record, float]:
-    """A run to the end, and the seconds that it takes."""
+def undisturbed(program: Program) -> Record:
+    """What a run leaves that nothing happens to."""
     with tempfile.TemporaryDirectory() as name:
-        folder, began = Path(name) / "disk" / "run", time.monotonic()
+        folder = Path(name) / "disk" / "run"
         folder.parent.mkdir()
-        victim = started(folder, ranks=ranks)
+        victim = started(folder, program=program)
         codes = victim.wait()
         if any(code != 0 for code in codes):
             raise RuntimeError(f"the undisturbed run ended with {codes}:\n{victim.said()}")
-        return Record.of(folder), time.monotonic() - began
+        return Record.of(folder)
 
 
 def faults(seed: int, number: int) -> Iterator[Fault]:
@@ -79,18 +79,18 @@ def main() -> int:
     if arguments.only:
         listed = [each for each in listed if any(text in each.name for text in arguments.only)]
     found: list[Outcome] = []
-    calm: dict[int, tuple[Record, float]] = {}
+    calm: dict[Program, Record] = {}
     # Drawn by hand: a process that forks must not have threads.
     with Progress(
         *columns, TimeElapsedColumn(), console=Console(stderr=True), auto_refresh=False
     ) as bar:
         task = bar.add_task("", total=len(listed))
         for fault in listed:
-            if fault.ranks not in calm:
+            if fault.program not in calm:
                 bar.update(task, description="undisturbed run", refresh=True)
-                calm[fault.ranks] = undisturbed(fault.ranks)
+                calm[fault.program] = undisturbed(fault.program)
             bar.update(task, description=fault.name, refresh=True)
-            found.append(outcome(fault, *calm[fault.ranks]))
+            found.append(outcome(fault, calm[fault.program]))
             bar.update(task, advance=1, refresh=True)
     Console(stderr=True).print(table(found))
     tried = [each for each in found if each.tried]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
@@ -20,15 +22,19 @@ class Ambush:
         name: Its name there.
         call: In which call, counted from one.
         happens: What happens then.
+        rank: In which process of several; in each of them by default.
     """
 
     place: Any
     name: str
     call: int
     happens: Happens
+    rank: int | None = None
 
-    def __call__(self) -> None:
-        """Lie down, in this process."""
+    def __call__(self, rank: int) -> None:
+        """Lie down, in this process of that rank."""
+        if self.rank not in (None, rank):
+            return
         function: Callable[..., Any] = getattr(self.place, self.name)
         calls = 0
 
@@ -40,3 +46,19 @@ class Ambush:
             return function(*given, **named)
 
         setattr(self.place, self.name, watched)
+
+
+def die() -> None:
+    """As by `kill -9`, at once."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def before_it(function: Callable[..., Any], *given: Any, **named: Any) -> None:
+    """Die before the call."""
+    die()
+
+
+def after_it(function: Callable[..., Any], *given: Any, **named: Any) -> None:
+    """Die after the call."""
+    function(*given, **named)
+    die()

@@ -7,31 +7,39 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from benchmarks.faults.ambush import Ambush
+from benchmarks.faults.ambush import Ambush, after_it
 from benchmarks.faults.fault import Fault, NotSurvivedError
-from benchmarks.faults.kills import die
-from benchmarks.faults.victim import STEPS, started
+from benchmarks.faults.programs import ALONE, SHARDED, STEPS, Program
+from benchmarks.faults.victim import started
 from pavi.training import RowAdam, latest_checkpoint
 from pavi.training.checkpoint_files import damage
+from pavi.training.manifest import ROWS
 
 Harm = Callable[[bytes], bytes]
 
 
 def damages(rng: random.Random) -> Iterator[Fault]:
-    """A checkpoint that lost its end, and one that lost a bit."""
-    yield Fault("checkpoint truncated", partial(_damaged, rng.randint(60, STEPS), _cut))
-    yield Fault("checkpoint with a flipped bit", partial(_damaged, rng.randint(60, STEPS), _flip))
+    """A checkpoint that lost its end, one that lost a bit, and a shard that lost its end."""
+    for name, program, harm in (
+        ("checkpoint truncated", ALONE, _cut),
+        ("checkpoint with a flipped bit", ALONE, _flip),
+        ("shard truncated", SHARDED, _cut),
+    ):
+        step = rng.randint(60, STEPS)
+        yield Fault(name, partial(_damaged, program, step, harm), program)
 
 
-def _damaged(step: int, harm: Harm, folder: Path, calm_seconds: float) -> str:
-    started(folder, hook=Ambush(RowAdam, "_update_rows", step, lambda *_: die())).wait()
+def _damaged(program: Program, step: int, harm: Harm, folder: Path) -> str:
+    ambush = Ambush(RowAdam, "_update_rows", step, after_it)
+    started(folder, program=program, hook=ambush).wait()
     latest = latest_checkpoint(folder / "checkpoints")
     if latest is None:
         raise NotSurvivedError(f"there is no checkpoint after step {step}")
-    latest.write_bytes(harm(latest.read_bytes()))
+    file = max((latest / ROWS).glob("__1_*")) if latest.is_dir() else latest
+    file.write_bytes(harm(file.read_bytes()))
     if damage(latest) is None:
         raise NotSurvivedError(f"{latest.name} counts as sound")
-    return f"{latest.stem} is damaged"
+    return f"{file.relative_to(latest.parent)} is damaged"
 
 
 def _cut(content: bytes) -> bytes:

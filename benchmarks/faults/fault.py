@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from benchmarks.faults.programs import ALONE, Program
 from benchmarks.faults.record import Record, logged, unfinished
 from benchmarks.faults.victim import started
 
@@ -30,17 +31,16 @@ class Fault:
 
     Args:
         name: What.
-        strike: Does it to a run that it starts in a folder, given the seconds that an undisturbed
-            one takes; returns how the run ended, in words. It raises `NotSurvivedError` if that
-            was in another way than it should.
-        ranks: The number of processes of the run.
+        strike: Does it to a run that it starts in a folder; returns how the run ended, in words.
+            It raises `NotSurvivedError` if that was in another way than it should.
+        program: What is run.
         room: The size of the disk that the run has for itself, as `mount` reads it; that of all
             others by default.
     """
 
     name: str
-    strike: Callable[[Path, float], str]
-    ranks: int = 1
+    strike: Callable[[Path], str]
+    program: Program = ALONE
     room: str | None = None
 
 
@@ -64,22 +64,16 @@ class Outcome:
     complaint: str | None = None
 
 
-def outcome(fault: Fault, calm: Record, calm_seconds: float) -> Outcome:
-    """Do it to a run, go on with the run, and compare its end with that of an undisturbed one.
-
-    Args:
-        fault: What to do.
-        calm: What an undisturbed run leaves.
-        calm_seconds: How long it takes.
-    """
+def outcome(fault: Fault, calm: Record) -> Outcome:
+    """Do it to a run, go on with the run, and compare its end with that of an undisturbed one."""
     ended = ""
     with tempfile.TemporaryDirectory() as name:
         try:
             with _disk(Path(name) / "disk", fault.room) as disk:
                 folder = disk / "run"
-                ended = fault.strike(folder, calm_seconds)
+                ended = fault.strike(folder)
                 before = logged(folder)
-                found = _gone_on(folder, ranks=fault.ranks)
+                found = _gone_on(folder, program=fault.program)
                 complaint = _complaint(found, folder, before, calm)
         except NotTriedError as error:
             return Outcome(fault.name, str(error), tried=False)
@@ -89,9 +83,9 @@ def outcome(fault: Fault, calm: Record, calm_seconds: float) -> Outcome:
     return Outcome(fault.name, ended, difference=difference, complaint=complaint)
 
 
-def _gone_on(folder: Path, *, ranks: int) -> Record:
+def _gone_on(folder: Path, *, program: Program) -> Record:
     """The run, when the same command has gone on with it."""
-    victim = started(folder, ranks=ranks)
+    victim = started(folder, program=program)
     codes = victim.wait()
     if any(code != 0 for code in codes):
         raise NotSurvivedError(f"going on ended with {codes}: {victim.said()[-300:]}")

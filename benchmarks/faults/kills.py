@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import time
@@ -16,30 +15,27 @@ from safetensors import torch as safetensors
 
 import experiments.csv_log
 import experiments.run
-from benchmarks.faults.ambush import Ambush
+from benchmarks.faults.ambush import Ambush, after_it, before_it, die
 from benchmarks.faults.fault import Fault, NotSurvivedError
-from benchmarks.faults.victim import EVERY, LOG_EVERY, STEPS, started
+from benchmarks.faults.programs import EVERY, LOG_EVERY, STEPS
+from benchmarks.faults.victim import started
 from experiments.run_folder import RunFolder
 from pavi.posterior import storage
 from pavi.training import RowAdam, WholeCheckpoints
 
 
 def kills(rng: random.Random, number: int) -> Iterator[Fault]:
-    """So many, half of them at random times and half at instants that are drawn."""
-    timed = number - number // 2
-    for index in range(timed):
+    """So many, half of them by the clock and half at instants that are drawn."""
+    written = STEPS // EVERY
+    for index in range(number - number // 2):
         # One in every part of the run, so that its start and its end are among them.
-        share = (index + rng.random()) / timed
-        yield Fault(f"kill -9 after {share:.0%}", partial(_after, share))
+        checkpoint, seconds = index % written, rng.uniform(0, 0.05 if index % written else 0.5)
+        name = f"kill -9 {seconds:.3f} s after checkpoint {checkpoint}"
+        yield Fault(name, partial(_after, checkpoint, seconds))
     for index in range(number // 2):
         instants = _instants(rng)
         name, ambush = instants[index % len(instants)]
         yield Fault(f"kill -9 {name}", partial(_at, ambush))
-
-
-def die() -> None:
-    """As by `kill -9`, at once."""
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _instants(rng: random.Random) -> list[tuple[str, Ambush]]:
@@ -53,26 +49,27 @@ def _instants(rng: random.Random) -> list[tuple[str, Ambush]]:
         ("saving the posterior", Ambush(storage, "save_file", 1, _in_file)),
         (
             f"after checkpoint {removed}",
-            Ambush(WholeCheckpoints, "remove_checkpoint", removed, _before),
+            Ambush(WholeCheckpoints, "remove_checkpoint", removed, before_it),
         ),
         (f"in row {row} of the log", Ambush(log, "append_text", row, _in_row)),
-        ("at start-up", Ambush(experiments.run, "build", 1, _before)),
-        (f"in step {step}", Ambush(RowAdam, "_update_rows", step, _after_it)),
-        (f"in step {late}", Ambush(RowAdam, "_update_rows", late, _after_it)),
-        ("before the metrics", Ambush(RunFolder, "write_metrics", 1, _before)),
+        ("at start-up", Ambush(experiments.run, "build", 1, before_it)),
+        (f"in step {step}", Ambush(RowAdam, "_update_rows", step, after_it)),
+        (f"in step {late}", Ambush(RowAdam, "_update_rows", late, after_it)),
+        ("before the metrics", Ambush(RunFolder, "write_metrics", 1, before_it)),
         (f"in checkpoint {two}", Ambush(torch, "save", two, _in_checkpoint)),
-        (f"at the end of checkpoint {three}", Ambush(torch, "save", three, _after_it)),
+        (f"at the end of checkpoint {three}", Ambush(torch, "save", three, after_it)),
     ]
 
 
-def _after(share: float, folder: Path, calm_seconds: float) -> str:
+def _after(checkpoint: int, seconds: float, folder: Path) -> str:
     victim = started(folder)
-    time.sleep(share * calm_seconds)
+    victim.reaches(folder, checkpoint)
+    time.sleep(seconds)
     victim.ranks[0].kill()
     return _ended(victim.wait())
 
 
-def _at(ambush: Ambush, folder: Path, calm_seconds: float) -> str:
+def _at(ambush: Ambush, folder: Path) -> str:
     return _ended(started(folder, hook=ambush).wait())
 
 
@@ -82,15 +79,6 @@ def _ended(codes: list[int | None]) -> str:
     if codes != [-signal.SIGKILL]:
         raise NotSurvivedError(f"the run ended with {codes} before it was killed")
     return "killed"
-
-
-def _before(function: Callable[..., Any], *given: Any, **named: Any) -> None:
-    die()
-
-
-def _after_it(function: Callable[..., Any], *given: Any, **named: Any) -> None:
-    function(*given, **named)
-    die()
 
 
 def _in_checkpoint(save: Callable[..., Any], held: Any, stream: Any) -> None:

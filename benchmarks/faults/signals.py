@@ -11,26 +11,20 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.faults.fault import Fault, NotSurvivedError
-from benchmarks.faults.victim import Victim, started
+from benchmarks.faults.programs import ALONE, Program
+from benchmarks.faults.victim import started
 from pavi.training import GO_ON, latest_checkpoint
 
 GRACE = 10.0  # seconds, as of `docker stop`; Slurm and Kubernetes give 30
+LATER = 0.03  # seconds, in which some steps pass
 CODES = {signal.SIGTERM: GO_ON, signal.SIGUSR1: GO_ON, signal.SIGINT: 130}
 
 
-def wait_for_checkpoint(victim: Victim, folder: Path) -> None:
-    """Until there is one, or the run has ended."""
-    while victim.ranks[0].is_alive() and not any(folder.glob("checkpoints/*.ckpt")):
-        time.sleep(0.001)
-
-
-def signalled(
-    number: signal.Signals, share: float, ranks: int, folder: Path, calm_seconds: float
-) -> str:
-    """Send a signal to the first process, a share of a run after there is a checkpoint."""
-    victim = started(folder, ranks=ranks)
-    wait_for_checkpoint(victim, folder)
-    time.sleep(share * calm_seconds)
+def signalled(number: signal.Signals, checkpoint: int, program: Program, folder: Path) -> str:
+    """Send a signal to the first process, some steps after it has written so many checkpoints."""
+    victim = started(folder, program=program)
+    victim.reaches(folder, checkpoint)
+    time.sleep(LATER)
     pid = victim.ranks[0].pid
     assert pid is not None
     began = time.monotonic()
@@ -38,7 +32,7 @@ def signalled(
     codes = victim.wait(patience=GRACE)
     took = time.monotonic() - began
     # The exit code of the others says nothing, see `FitStopped`.
-    if codes != [CODES[number]] + [0] * (ranks - 1):
+    if codes != [CODES[number]] + [0] * (program.ranks - 1):
         raise NotSurvivedError(f"{number.name} ended the run with {codes}")
     last = latest_checkpoint(folder / "checkpoints")
     if last is None or f"The last checkpoint is {last}" not in victim.said():
@@ -47,7 +41,7 @@ def signalled(
 
 
 def signals(rng: random.Random) -> Iterator[Fault]:
-    """One of each, at random times."""
+    """One of each, somewhere in a run."""
     for number in CODES:
-        strike = partial(signalled, number, rng.uniform(0.1, 0.5), 1)
+        strike = partial(signalled, number, rng.randint(1, 7), ALONE)
         yield Fault(f"{number.name} with grace", strike)

@@ -1,4 +1,4 @@
-"""A run in a process of its own, to which something is done.
+"""A program in processes of its own, to which something is done.
 
 Processes are forked from one that has imported everything, so that they start in no time.
 """
@@ -9,25 +9,19 @@ import multiprocessing
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import final
 
-from experiments.provenance import ROOT
-from experiments.run import main
+from benchmarks.faults.programs import ALONE, EVERY, Program
+from pavi.training.checkpoints import found_checkpoints
 
-STEPS, EVERY, LOG_EVERY = 240, 20, 4
-RUN = (
-    str(ROOT / "configs" / "debug" / "gre_affine.yaml"),
-    f"train.steps={STEPS}",
-    f"train.checkpoint_every={EVERY}",
-    f"train.log_every={LOG_EVERY}",
-)
-ON_TWO = ("trainer.devices=2", "trainer.strategy=ddp", "trainer.accelerator=cpu")
 PATIENCE = 120.0  # seconds until a process counts as hanging
-Hook = Callable[[], None]
+# What a process does first, given its rank, such as to prepare its own end.
+Hook = Callable[[int], None]
 
 
 @final
@@ -54,25 +48,32 @@ class Victim:
                 rank.join()
         return codes
 
+    def reaches(self, folder: Path, checkpoint: int) -> None:
+        """Wait until it has written so many checkpoints, or has ended."""
+        while self.ranks[0].is_alive():
+            steps = found_checkpoints(folder / "checkpoints")
+            if max(steps, default=0) >= checkpoint * EVERY:
+                return
+            time.sleep(0.001)
+
     def said(self) -> str:
         """What they said."""
         return self.log.read_text(errors="replace")
 
 
-def started(folder: Path, *, ranks: int = 1, hook: Hook | None = None) -> Victim:
-    """Start a run, or go on with one; what it says is beside the disk that it writes to.
+def started(folder: Path, *, program: Program = ALONE, hook: Hook | None = None) -> Victim:
+    """Start a program, or go on with it; what it says is beside the disk that it writes to.
 
     Args:
-        folder: The run folder.
-        ranks: How many processes it has.
-        hook: What each does first, such as to prepare its own end.
+        folder: Where it writes to.
+        program: Which.
+        hook: What each process does first.
     """
-    arguments = [*RUN, f"out={folder}", *(ON_TWO if ranks > 1 else ())]
     log, port = folder.parents[1] / "log", _free_port()
     context = multiprocessing.get_context("fork")
     processes = [
-        context.Process(target=_live, args=(arguments, rank, ranks, port, log, hook))
-        for rank in range(ranks)
+        context.Process(target=_live, args=(program, folder, rank, port, log, hook))
+        for rank in range(program.ranks)
     ]
     for process in processes:
         process.start()
@@ -80,17 +81,17 @@ def started(folder: Path, *, ranks: int = 1, hook: Hook | None = None) -> Victim
 
 
 def _live(
-    arguments: Sequence[str], rank: int, ranks: int, port: int, log: Path, hook: Hook | None
+    program: Program, folder: Path, rank: int, port: int, log: Path, hook: Hook | None
 ) -> None:
     stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for descriptor in (1, 2):
         os.dup2(stream, descriptor)
-    if ranks > 1:
+    if program.ranks > 1:
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
-        os.environ |= {"LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks)}
+        os.environ |= {"LOCAL_RANK": str(rank), "WORLD_SIZE": str(program.ranks)}
     if hook is not None:
-        hook()
-    sys.exit(main(arguments))
+        hook(rank)
+    sys.exit(program.run(folder))
 
 
 def _free_port() -> int:
