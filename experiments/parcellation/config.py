@@ -99,7 +99,6 @@ class ParcellationConfig:
         start: How the start is found.
         encodings: Where encodings come from.
         train: How the guide is fitted.
-        block: The vertices of a batch come in runs of this length, as they lie on disk.
         posterior: How its posterior is drawn.
         trainer: On which devices.
         logger: Where the course of the run is written to.
@@ -113,7 +112,6 @@ class ParcellationConfig:
     start: StartConfig = field(default_factory=StartConfig)
     encodings: EncodingsConfig = field(default_factory=EncodingsConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
-    block: int = 64
     posterior: PosteriorConfig = field(default_factory=PosteriorConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerName = LoggerName.CSV
@@ -122,7 +120,7 @@ class ParcellationConfig:
 
     def __post_init__(self) -> None:
         check_seed("seed", self.seed)
-        check_positive("", vars(self), "networks", "block")
+        check_positive("", vars(self), "networks")
         self.train.checkpoint_every = self.train.checkpoint_every or max(1, self.train.steps // 10)
 
 

@@ -93,10 +93,12 @@ def prepare(config: ParcellationConfig) -> Prepared:
                 f"train.batch draws {size} of plate {plate!r}; plates are "
                 f"{ {p: sizes[p] for p in ('subject', 'vertex')} }, of which it takes 1 to all."
             )
-    if (drawn := (config.train.batch or {}).get("vertex")) and drawn % config.block:
-        raise ValueError(
-            f"train.batch draws {drawn} vertices; take a multiple of block={config.block}."
-        )
+        run = config.train.blocks.get(plate, 1)
+        if size % run:
+            raise ValueError(
+                f"train.batch draws {size} of plate {plate!r}, which must be a multiple of "
+                f"train.blocks, {run}."
+            )
     cohort = Cohort.open(path) if (path / "cohort.json").is_file() else None
     if cohort is not None and len(cohort.truth.mu) != config.networks:
         raise ValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import final
@@ -56,7 +56,7 @@ def reached_start(config: ParcellationConfig, files: RunFiles, store: Store) -> 
             break
     else:
         done, found = 0, None
-    with timed(files, "start"):
+    with timed(files, "start") as lap:
 
         def read(subject: int) -> Tensor:
             return store.take([np.array([subject])]).squeeze(0)
@@ -72,6 +72,7 @@ def reached_start(config: ParcellationConfig, files: RunFiles, store: Store) -> 
         )
         for number, start in enumerate(rest, done + 1):
             files.write_start(number, start)
+            lap()
             found = start
     assert found is not None
     return found
@@ -95,18 +96,14 @@ def build_fit(config: ParcellationConfig, store: Store, start: Start) -> Fit:
         standardise=False,
     )
     batch = train.batch or {}
-    blocks = {"vertex": config.block} if "vertex" in batch else {}
-    stream = PlateDataModule(data, batch=batch, blocks=blocks, seed=config.seed)
+    stream = PlateDataModule(data, batch=batch, blocks=train.blocks, seed=config.seed)
     return Fit(data, guide, module, stream)
 
 
 def fixed_batch_course(config: ParcellationConfig, fit: Fit) -> FixedBatchCourse:
     """The course of the ELBO on a plate-batch that is not trained on more than any other."""
     sizes = {p: min(n, fit.data.cardinalities[p]) for p, n in COURSE_BATCH.items()}
-    sizes["vertex"] -= sizes["vertex"] % config.block
-    batches = PlateBatches(
-        fit.data, batch=sizes, blocks={"vertex": config.block}, seed=config.seed, rank=COURSE
-    )
+    batches = PlateBatches(fit.data, batch=sizes, seed=config.seed, rank=COURSE, ahead=0)
     steps = config.train.steps
     points = np.unique(np.geomspace(1, steps, COURSE_POINTS).round().astype(int))
     return FixedBatchCourse(fit.guide, batches[0], frozenset(points.tolist()))
@@ -118,7 +115,7 @@ def stream_labels(config: ParcellationConfig, files: RunFiles, fit: Fit) -> None
     subjects, vertices = (fit.data.cardinalities[plate] for plate in ("subject", "vertex"))
     shape = (subjects, vertices, config.networks)
     with (
-        timed(files, "posterior"),
+        timed(files, "posterior") as lap,
         StoreWriter(files.labels, shape=shape, dtype="float16") as writer,
     ):
         held = files.tensors("elbo") or {}
@@ -134,6 +131,7 @@ def stream_labels(config: ParcellationConfig, files: RunFiles, fit: Fit) -> None
             if number % 50 == 0:
                 writer.flush()
                 files.write_tensors("elbo", {"subjects": elbo, "shared": stream.shared_elbo})
+                lap()
         writer.finish()
         files.write_tensors("elbo", {"subjects": elbo, "shared": stream.shared_elbo})
         group = {name: draws.mean(0) for name, draws in stream.shared.items()}
@@ -141,10 +139,20 @@ def stream_labels(config: ParcellationConfig, files: RunFiles, fit: Fit) -> None
 
 
 @contextmanager
-def timed(files: RunFiles, stage: str) -> Iterator[None]:
-    """Add the seconds of what is done inside to those of a stage, whatever happens."""
+def timed(files: RunFiles, stage: str) -> Iterator[Callable[[], None]]:
+    """Add the seconds of what is done inside to those of a stage, at the end and when called.
+
+    What has been kept is timed when it is kept, so that a killed run loses neither.
+    """
     begin = time.monotonic()
+
+    def lap() -> None:
+        nonlocal begin
+        now = time.monotonic()
+        files.add_seconds(stage, now - begin)
+        begin = now
+
     try:
-        yield
+        yield lap
     finally:
-        files.add_seconds(stage, time.monotonic() - begin)
+        lap()

@@ -14,8 +14,8 @@ from rich.progress import track
 from pavi.data.convert.sources import Source, open_source
 from pavi.data.stores import MemmapStore, StoreWriter
 from pavi.data.stores.manifest import MANIFEST, Manifest
-from pavi.data.stores.replacement import replacing
 from pavi.data.stores.verification import damaged_parts
+from pavi.files import whole_file
 
 # What a store was made from, beside it, and the original rows of a permuted axis.
 RECORD, ORDER = "conversion.json", "order.npy"
@@ -198,9 +198,9 @@ def _begin(out: Path, sources: list[Source], plan: Conversion, order: np.ndarray
         try:
             out.mkdir(parents=True, exist_ok=True)
             if order is not None:
-                with replacing(out / ORDER) as stream:
+                with whole_file(out / ORDER, binary=True) as stream:
                     np.save(stream, order)
-            with replacing(out / RECORD) as stream:
+            with whole_file(out / RECORD, binary=True) as stream:
                 stream.write(json.dumps(wanted).encode())
         except OSError as error:
             raise ValueError(f"{out} cannot be written to: {error.strerror}.") from error

@@ -18,7 +18,7 @@ from typing import Any, final
 import numpy as np
 
 from pavi.data.stores.base import DamagedStoreError
-from pavi.data.stores.replacement import replacing
+from pavi.files import whole_file
 
 FORMAT = 1
 MANIFEST, VALUES = "manifest.json", "values.npy"
@@ -127,7 +127,7 @@ class Manifest:
                 "checksums": self.checksums,
             }
         )
-        with replacing(folder / MANIFEST) as stream:
+        with whole_file(folder / MANIFEST, binary=True) as stream:
             stream.write(text.encode())
 
     def check_values(self, folder: Path) -> None:
