@@ -9,7 +9,12 @@ import sys
 
 
 def test_a_run_survives_a_kill_a_signal_and_a_full_disk():
-    only = ["in checkpoint", "SIGTERM with grace", "disk full in a checkpoint", "truncated"]
+    only = [
+        "in checkpoint",
+        "SIGTERM with grace",
+        "disk full in a checkpoint",
+        "checkpoint truncated",
+    ]
     # A process of its own: runs are forked from it.
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.faults", "--kills", "2", "--only", *only],
