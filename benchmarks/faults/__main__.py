@@ -26,6 +26,10 @@ from benchmarks.faults.record import Record
 from benchmarks.faults.signals import signals
 from benchmarks.faults.victim import started
 from benchmarks.report import report
+from experiments.tables import Row, cell, markdown
+from pavi.files import write_text
+
+CAPTION = "What was done to a run, and what came of it"
 
 
 def undisturbed(program: Program) -> Record:
@@ -55,15 +59,26 @@ def faults(seed: int, number: int) -> Iterator[Fault]:
     yield from ranks(rng)
 
 
-def table(found: list[Outcome]) -> Table:
-    """A line per fault."""
-    shown = Table(title="What was done to a run, and what came of it", title_justify="left")
-    for heading in ("fault", "the run", "difference", "survived"):
+def rows(found: list[Outcome]) -> list[Row]:
+    """A row per fault."""
+    return [
+        {
+            "fault": each.fault,
+            "how the run ended": each.ended,
+            "difference in the end": each.difference,
+            "survived": (each.complaint or "yes") if each.tried else "not tried",
+        }
+        for each in found
+    ]
+
+
+def table(listed: list[Row]) -> Table:
+    """The rows for a terminal."""
+    shown = Table(title=CAPTION, title_justify="left")
+    for heading in listed[0]:
         shown.add_column(heading)
-    for each in found:
-        difference = "" if each.difference is None else f"{each.difference:g}"
-        survived = (each.complaint or "yes") if each.tried else "not tried"
-        shown.add_row(each.fault, each.ended, difference, survived)
+    for row in listed:
+        shown.add_row(*(cell(value) for value in row.values()))
     return shown
 
 
@@ -73,6 +88,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of when and where faults strike")
     parser.add_argument("--only", nargs="+", metavar="TEXT", help="faults with one of these words")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="write it as Markdown")
     arguments = parser.parse_args()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     listed = list(faults(arguments.seed, arguments.kills))
@@ -92,7 +108,11 @@ def main() -> int:
             bar.update(task, description=fault.name, refresh=True)
             found.append(outcome(fault, calm[fault.program]))
             bar.update(task, advance=1, refresh=True)
-    Console(stderr=True).print(table(found))
+    if not found:
+        parser.error(f"no fault has one of {arguments.only} in its name")
+    Console(stderr=True).print(table(rows(found)))
+    if arguments.table:
+        write_text(arguments.table, markdown(rows(found), caption=f"{CAPTION}."))
     tried = [each for each in found if each.tried]
     survived = [each for each in tried if each.complaint is None]
     report(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,6 +15,10 @@ from typing import final
 from benchmarks.faults.programs import ALONE, Program
 from benchmarks.faults.record import Record, logged, unfinished
 from benchmarks.faults.victim import started
+from pavi.training.checkpoint_files import damage
+from pavi.training.checkpoints import found_checkpoints
+
+RESUMED = re.compile(r"going on from .*step=(\d+)")
 
 
 class NotTriedError(Exception):
@@ -84,11 +89,22 @@ def outcome(fault: Fault, calm: Record) -> Outcome:
 
 
 def _gone_on(folder: Path, *, program: Program) -> Record:
-    """The run, when the same command has gone on with it."""
+    """The run, when the same command has gone on with it, from its last sound checkpoint.
+
+    To start anew would lead to the same end.
+    """
+    kept = found_checkpoints(folder / "checkpoints")
+    sound = [step for step, path in kept.items() if damage(path) is None]
+    complete = (folder / "metrics.json").is_file()
+    expected = max(sound) if sound and not complete else None
     victim = started(folder, program=program)
     codes = victim.wait()
+    said = victim.said()
     if any(code != 0 for code in codes):
-        raise NotSurvivedError(f"going on ended with {codes}: {victim.said()[-300:]}")
+        raise NotSurvivedError(f"going on ended with {codes}: {said[-300:]}")
+    begun = RESUMED.search(said)
+    if (int(begun[1]) if begun else None) != expected:
+        raise NotSurvivedError(f"the run should have gone on from step {expected}: {said[-300:]}")
     return Record.of(folder)
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+import pytorch_lightning as pl
+
 import pavi
 from experiments.provenance import ROOT
 from experiments.run import main
@@ -47,6 +49,16 @@ def _run_on_two(folder: Path) -> int:
     return main([*RUN, *ON_TWO, f"out={folder}"])
 
 
+@final
+class _Begin(pl.Callback):
+    """Says from where a fit goes on, as `experiments.run` does."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say it."""
+        if trainer.global_step:
+            print(f"going on from step={trainer.global_step}", file=sys.stderr)
+
+
 def _sharded_fit(folder: Path) -> int:
     """`pavi.fit` with half of the groups on each of two processes; every 24 steps a checkpoint."""
     model = gaussian_random_effects()
@@ -63,6 +75,7 @@ def _sharded_fit(folder: Path) -> int:
             devices=2,
             accelerator="cpu",
             progress=False,
+            callbacks=[_Begin()],
         )
     except ProcessLostError as error:
         print(error, file=sys.stderr)

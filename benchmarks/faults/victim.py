@@ -70,6 +70,7 @@ def started(folder: Path, *, program: Program = ALONE, hook: Hook | None = None)
         hook: What each process does first.
     """
     log, port = folder.parents[1] / "log", _free_port()
+    log.unlink(missing_ok=True)  # of an earlier start
     context = multiprocessing.get_context("fork")
     processes = [
         context.Process(target=_live, args=(program, folder, rank, port, log, hook))
