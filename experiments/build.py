@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from experiments.choices import ProblemName
-from experiments.config import ExperimentConfig, ProblemConfig, RunConfig
+from experiments.config import ExperimentConfig, ProblemConfig, RunConfig, TrainerConfig
 from experiments.guide_config import GuideConfig
 from experiments.problems import chem97, insteval
 from experiments.problems.simulated import SIMULATED
@@ -22,11 +23,18 @@ from pavi import (
     PlateDataModule,
     VariationalInference,
 )
-from pavi.data import default_batch, starting_batch
+from pavi.data import Shard, default_batch, default_shard_batch
 from pavi.data.module import PlateBatches
 from pavi.guides import Guide
 from pavi.models import gaussian_random_effects
-from pavi.training import History, WholeCheckpoints
+from pavi.training import (
+    History,
+    ShardedCheckpoints,
+    WholeCheckpoints,
+    initialise_guide,
+    rank_and_ranks,
+    strategy_of,
+)
 
 REAL_DATA = {ProblemName.CHEM97: chem97, ProblemName.INSTEVAL: insteval}
 
@@ -59,16 +67,20 @@ def build(config: ExperimentConfig) -> Experiment:
     """
     model = build_model(config.problem)
     data = build_data(config.problem, model, dtype=getattr(torch, config.precision))
-    guide = build_guide(config.guide, data, seed=config.seed)
+    shard = build_shard(config.trainer, data)
+    guide = build_guide(config.guide, data, seed=config.seed, shard=shard)
     train = config.train
     module = VariationalInference(
         guide,
         objective=train.build_objective(),
         optimization=train.build_optimization(),
         warm_up=train.build_warm_up(),
+        shard=shard,
     )
-    batch = default_batch(data) if train.batch is None else train.batch
-    stream = PlateDataModule(data, batch=batch, blocks=train.blocks, seed=config.seed)
+    batch = train.batch
+    if batch is None:
+        batch = default_batch(data) if shard is None else default_shard_batch(data, shard)
+    stream = PlateDataModule(data, batch=batch, blocks=train.blocks, seed=config.seed, shard=shard)
     if guide.whole:  # Only a batch shows whether it is one that such a guide can take.
         with torch.no_grad():
             guide(
@@ -105,12 +117,32 @@ def gre_scales(problem: ProblemConfig) -> tuple[float, float, float]:
     return s_mu, s_g, s_x
 
 
-def build_guide(guide: GuideConfig, data: PlateData, *, seed: int) -> Guide:
+def build_shard(trainer: TrainerConfig, data: PlateData) -> Shard | None:
+    """The rows of this process, if rows are split.
+
+    Raises:
+        ValueError: If they cannot be, or the machine lacks the devices.
+    """
+    if trainer.shard is None:
+        return None
+    with told_what_lacks(trainer):
+        rank, ranks = rank_and_ranks(
+            devices=trainer.devices,
+            nodes=trainer.nodes,
+            accelerator=str(trainer.accelerator),
+        )
+    return Shard.of(data, trainer.shard, rank=rank, ranks=ranks)
+
+
+def build_guide(
+    guide: GuideConfig, data: PlateData, *, seed: int, shard: Shard | None = None
+) -> Guide:
     """The guide, with initial weights that are a function of the seed."""
+    part = data if shard is None else shard.data
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        built = guide.build(data.model, data.cardinalities).to(data.like.dtype)
-    built.initialise(starting_batch(data))
+        built = guide.build(data.model, part.cardinalities).to(data.like.dtype)
+    initialise_guide(built, data, shard)
     return built
 
 
@@ -120,7 +152,11 @@ def build_history(steps: int) -> History:
 
 
 def build_trainer(
-    config: RunConfig, callbacks: Sequence[pl.Callback], *, checkpoints: bool = True
+    config: RunConfig,
+    callbacks: Sequence[pl.Callback],
+    *,
+    checkpoints: bool = True,
+    sharded: bool = False,
 ) -> pl.Trainer:
     """The trainer, without loggers: these open files, and come when everything else stands.
 
@@ -128,25 +164,41 @@ def build_trainer(
         config: Of the run.
         callbacks: Its callbacks.
         checkpoints: Whether one of them writes checkpoints.
+        sharded: Whether every process has rows of its own.
 
     Raises:
         ValueError: If the machine lacks the devices.
     """
     devices = config.trainer
-    try:
+    strategy: Any = str(devices.strategy)
+    if devices.devices * devices.nodes > 1:
+        strategy = strategy_of(devices=devices.devices, nodes=devices.nodes, sharded=sharded)
+    with told_what_lacks(devices):
         return pl.Trainer(
             max_steps=config.train.steps,
             accelerator=str(devices.accelerator),
             devices=devices.devices,
-            strategy=str(devices.strategy),
+            num_nodes=devices.nodes,
+            strategy=strategy,
             callbacks=list(callbacks),
             logger=False,
-            plugins=[WholeCheckpoints()],
+            plugins=[ShardedCheckpoints() if sharded else WholeCheckpoints()],
             enable_checkpointing=checkpoints,
             log_every_n_steps=config.train.log_every,
             enable_progress_bar=False,
             enable_model_summary=False,
         )
+
+
+@contextmanager
+def told_what_lacks(devices: TrainerConfig) -> Iterator[None]:
+    """Say what was asked for where a machine does not have it.
+
+    Raises:
+        ValueError: If it has not.
+    """
+    try:
+        yield
     except (MisconfigurationException, RuntimeError) as error:
         raise ValueError(
             f"trainer: this machine cannot give accelerator={devices.accelerator}, "

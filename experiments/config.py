@@ -184,14 +184,25 @@ class TrainConfig:
 
 @dataclass
 class TrainerConfig:
-    """Devices, in Lightning's words."""
+    """Devices, in Lightning's words.
+
+    Args:
+        accelerator: What to compute on.
+        devices: How many, on each node.
+        nodes: How many machines.
+        strategy: How several devices work together.
+        shard: The plate whose rows are split over the devices, each with the data, encodings and
+            optimiser state of its own; all rows on each if null.
+    """
 
     accelerator: Accelerator = Accelerator.AUTO
     devices: int = 1
+    nodes: int = 1
     strategy: Strategy = Strategy.AUTO
+    shard: str | None = None
 
     def __post_init__(self) -> None:
-        check_positive("trainer", vars(self), "devices")
+        check_positive("trainer", vars(self), "devices", "nodes")
 
 
 class RunConfig(Protocol):
@@ -252,6 +263,11 @@ class ExperimentConfig:
         if self.course and self.problem.name is not ProblemName.GRE:
             raise ValueError(
                 f"course={self.course} needs the exact posterior, which only problem.name=gre has."
+            )
+        if self.course and self.trainer.shard is not None:
+            raise ValueError(
+                f"course={self.course} measures the gap of a guide of all rows, and trainer.shard="
+                f"{self.trainer.shard} splits them over devices until the run ends; leave out one."
             )
         # Only now is every choice known. (OmegaConf makes each section once more, by itself, to
         # learn its defaults: a section may not fill in what depends on another field.)

@@ -42,6 +42,7 @@ from pavi.training import (
     ProcessLostError,
     StepLog,
     StopSignals,
+    assembled,
     checkpoint_to_resume,
     compiled,
     exits_on_signals,
@@ -117,7 +118,8 @@ def prepare(config: ExperimentConfig, *, progress: bool = False) -> Prepared:
     if progress:
         callbacks.append(FitProgress())
     with quiet():
-        trainer = build_trainer(config, callbacks)
+        sharded = experiment.module.sharding is not None
+        trainer = build_trainer(config, callbacks, sharded=sharded)
     return Prepared(config, folder, experiment, trainer, history, course, identity, stop, resume)
 
 
@@ -174,9 +176,11 @@ def _logged_run(prepared: Prepared, *, first: bool) -> dict[str, Any]:
                 stop=prepared.stop,
                 resume=prepared.resume,
             )
+        guide = experiment.module.guide.cpu()
+        if (shard := experiment.stream.shard) is not None:
+            guide = assembled(guide, shard)
         if not first:
             return {}
-        guide = experiment.module.guide.cpu()
         history = prepared.history.state_dict()
         posterior = Posterior(guide, experiment.data, history=history)
         posterior.save(folder.posterior)

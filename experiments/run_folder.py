@@ -68,7 +68,10 @@ class RunFolder:
                 f"{self.path} exists and is not a run folder (it has no config.yaml); "
                 "choose another with out=..."
             )
-        if changes := config_changes(stored_config(file), plain(config), besides=("out",)):
+        given = plain(config)
+        # A sharded run goes on on any number of devices.
+        movable = ("trainer.devices", "trainer.nodes") if given["trainer"].get("shard") else ()
+        if changes := config_changes(stored_config(file), given, besides=("out", *movable)):
             raise ValueError(
                 f"{self.path} holds a run of another config: {'; '.join(changes)}. "
                 "Choose another folder with out=..., or delete it."

@@ -38,13 +38,13 @@ def config_changes(
     Args:
         stored: The config that is there.
         given: The one that is asked for.
-        besides: Top-level keys that may differ.
+        besides: Keys that may differ, at the top or dotted.
     """
     there, here = _flat(stored), _flat(given)
     return [
         f"{key} is {there.get(key)} there and {here.get(key)} here"
         for key in dict.fromkeys([*there, *here])
-        if key.split(".")[0] not in besides and there.get(key) != here.get(key)
+        if not {key, key.split(".")[0]} & set(besides) and there.get(key) != here.get(key)
     ]
 
 

@@ -16,7 +16,6 @@ from pavi.data import (
     Shard,
     default_batch,
     default_shard_batch,
-    starting_batch,
 )
 from pavi.encodings import Encodings
 from pavi.fit_checks import check_choices, check_model_and_data, check_numbers
@@ -30,6 +29,7 @@ from pavi.training import (
     Optimization,
     VariationalInference,
     assembled,
+    initialise_guide,
     rank_and_ranks,
     train,
 )
@@ -132,7 +132,7 @@ def fit(
                 flows=flows,
                 dependence=dependence,
             ).to(data.like.dtype)
-        guide.initialise(starting_batch(data), rows=None if part is None else part.rows)
+        initialise_guide(guide, data, part)
     module = VariationalInference(
         guide,
         objective=objective,

@@ -9,7 +9,7 @@ from pavi.training.quiet import quiet
 from pavi.training.row_adam import RowAdam
 from pavi.training.run import train
 from pavi.training.sharded_checkpoints import ShardedCheckpoints
-from pavi.training.sharding import assembled
+from pavi.training.sharding import assembled, initialise_guide
 from pavi.training.step_log import StepLog
 from pavi.training.stopping import (
     GO_ON,
@@ -44,6 +44,7 @@ __all__ = [
     "compiled",
     "exits_on_signals",
     "fit_until_stopped",
+    "initialise_guide",
     "latest_checkpoint",
     "quiet",
     "rank_and_ranks",

@@ -43,21 +43,17 @@ def share_buffers(module: nn.Module) -> None:
         dist.broadcast(buffer, 0)
 
 
-def average_gradients(tables: Sequence[nn.Parameter]) -> int:
+def average_gradients(tables: Sequence[nn.Parameter]) -> None:
     """Replace the gradient of every table by its mean over all processes.
 
     Every process must call this with the same tables, with gradients in all of them or in none.
-
-    Returns:
-        The number of bytes that this process sent.
     """
     found = [_drawn(table) for table in tables if table.grad is not None]
     if not found:
-        return 0
+        return
     device, ranks = found[0].rows.device, dist.get_world_size()
     counts = torch.tensor([len(drawn.rows) for drawn in found], device=device)
     sizes = torch.stack(_gathered(counts)).tolist()  # by rank and table
-    sent = counts.nbytes
     some: list[int] = []
     for number, drawn in enumerate(found):
         if min(size[number] for size in sizes) < len(drawn.table):
@@ -65,9 +61,8 @@ def average_gradients(tables: Sequence[nn.Parameter]) -> int:
             continue
         dist.all_reduce(drawn.values)  # every process drew every row, in order
         drawn.table.grad = drawn.values / ranks
-        sent += drawn.values.nbytes
     if not some:
-        return sent
+        return
     packed = _packed([found[number] for number in some])
     row_bytes = {n: 8 + found[n].values.shape[1] * found[n].values.itemsize for n in some}
     longest = max(sum(size[n] * row_bytes[n] for n in some) for size in sizes)
@@ -83,7 +78,6 @@ def average_gradients(tables: Sequence[nn.Parameter]) -> int:
         table.grad = torch.sparse_coo_tensor(
             rows.unsqueeze(0), values, size=table.shape, check_invariants=False
         ).coalesce()
-    return sent + longest
 
 
 def average_owned(tables: Sequence[nn.Parameter], ranks: int) -> None:

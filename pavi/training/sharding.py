@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from pavi.data import Shard
+from pavi.data import PlateData, Shard, starting_batch
 from pavi.guides import PlateAmortizedGuide
 from pavi.guides.base import Guide
 from pavi.training.chunks import Slice
@@ -81,6 +81,25 @@ class Sharding:
             start=self.shard.start(split),
             total=self.shard.cardinalities[split],
         )
+
+
+def initialise_guide(guide: Guide, data: PlateData, shard: Shard | None) -> None:
+    """Start the sites that have an `init` there; alike on every rank.
+
+    Args:
+        guide: For the data of the shard, or all data.
+        data: All data.
+        shard: The rows that the guide is for; all if None.
+
+    Raises:
+        ValueError: If an `init` does not fit its site, or the guide the shard.
+    """
+    if shard is None:
+        guide.initialise(starting_batch(data))
+        return
+    Sharding.of(guide, shard)
+    assert isinstance(guide, PlateAmortizedGuide)
+    guide.initialise(starting_batch(data), rows=shard.rows)
 
 
 def norm_over_ranks(norm: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ from typing import Any, final
 import pytorch_lightning as pl
 from pytorch_lightning.strategies import DDPStrategy
 
+from pavi.training.quiet import quiet
+
 
 @final
 class RanksDDP(DDPStrategy):
@@ -53,14 +55,15 @@ def rank_and_ranks(*, devices: int, nodes: int = 1, accelerator: str = "auto") -
         nodes: The number of machines.
         accelerator: Lightning's accelerator.
     """
-    trainer = pl.Trainer(
-        accelerator=accelerator,
-        devices=devices,
-        num_nodes=nodes,
-        strategy=strategy_of(devices=devices, nodes=nodes),
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    with quiet():
+        trainer = pl.Trainer(
+            accelerator=accelerator,
+            devices=devices,
+            num_nodes=nodes,
+            strategy=strategy_of(devices=devices, nodes=nodes),
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
     return trainer.global_rank, trainer.world_size

@@ -39,9 +39,6 @@ class VariationalInference(pl.LightningModule):
         standardise: Whether the guide first learns where the data lie; not if it was trained.
         shard: The rows of this rank, whose tables the guide then holds; all of the data if None.
 
-    Attributes:
-        sent: How many bytes this process has sent to average the gradients of tables.
-
     Raises:
         ValueError: If the guide does not fit the shard.
         NonFiniteLossError: In a step whose loss or gradient is not finite, with the step and the
@@ -69,7 +66,6 @@ class VariationalInference(pl.LightningModule):
         self._standardise = standardise
         self.clipping = self.optimization.clipping()
         self.sharding = None if shard is None else Sharding.of(guide, shard)
-        self.sent = 0
         leave_out(self, guide.tables())
 
     def setup(self, stage: str) -> None:
@@ -138,9 +134,9 @@ class VariationalInference(pl.LightningModule):
         if (ranks := self.trainer.world_size) == 1:
             return
         if self.sharding is None:
-            self.sent += average_gradients(self.guide.tables())
+            average_gradients(self.guide.tables())
         else:
-            self.sent += average_gradients(self.sharding.common)
+            average_gradients(self.sharding.common)
             average_owned(list(self.sharding.owned.values()), ranks)
 
     def configure_gradient_clipping(

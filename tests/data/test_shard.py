@@ -9,6 +9,7 @@ from core.designs import dense_crossing, ragged_nest, sparse_crossing
 
 from pavi.data import PlateBatches, PlateData, PlateDataModule, Shard
 from pavi.data.shard import strata_edges
+from pavi.data.stores import MemmapStore, StoreWriter
 
 SIZES = {
     ragged_nest: {"lea": 4, "school": 20, "pupil": 90},
@@ -132,3 +133,22 @@ def test_a_batch_larger_than_the_smallest_rank_is_refused_on_every_rank():
             ValueError, match=r"each of 2 ranks draws 3 .* the smallest rank has 2"
         ):
             PlateDataModule(data, batch={"subject": 3}, shard=shard)
+
+
+def test_what_lies_in_a_store_stays_there_and_is_read_by_its_owner(tmp_path):
+    values = np.random.default_rng(0).standard_normal((5, 2, 11, 2)).astype(np.float32)
+    with StoreWriter(tmp_path / "y", shape=values.shape) as writer:
+        for part, value in enumerate(values):
+            writer.write(part, value)
+        writer.finish()
+    model = dense_crossing()
+    stored = PlateData.from_arrays({"y": MemmapStore.open(tmp_path / "y")}, model)
+    held = PlateData.from_arrays({"y": values.astype(np.float16)}, model)
+    settings = {"batch": {"subject": 1, "vertex": 4}, "blocks": {"vertex": 2}, "seed": 3}
+    for rank in range(2):
+        one, other = (Shard.of(data, "subject", rank=rank, ranks=2) for data in (stored, held))
+        assert not one.data.values
+        ours = PlateBatches(stored, rank=rank, shard=one, **settings)[5]
+        theirs = PlateBatches(held, rank=rank, shard=other, **settings)[5]
+        assert torch.equal(ours.values["y"], theirs.values["y"])
+        assert torch.equal(ours.weights["subject"], theirs.weights["subject"])

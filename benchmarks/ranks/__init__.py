@@ -1,0 +1,1 @@
+"""Runs of one and of several ranks, for `benchmarks.ddp` and `benchmarks.cost_model`."""

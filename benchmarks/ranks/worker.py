@@ -1,0 +1,90 @@
+"""One rank of a measured run: `torchrun ... -m benchmarks.ranks.worker --steps 300`.
+
+The first rank prints a line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import time
+from statistics import median
+from typing import Any, final
+
+import pytorch_lightning as pl
+import torch.distributed as dist
+
+from benchmarks.ranks.traffic import Traffic
+from benchmarks.ranks.workload import Workload
+from pavi.training import train
+
+BLOCK = 25  # steps between two looks at the clock
+
+
+@final
+class Clock(pl.Callback):
+    """Times blocks of steps."""
+
+    def __init__(self) -> None:
+        self.blocks: list[float] = []
+        self.cpu: list[float] = []
+        self._before = self._before_cpu = 0.0
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Look at the clock, if it is time."""
+        if trainer.global_step % BLOCK == 0:
+            now, cpu = time.perf_counter(), time.process_time()
+            if self._before:
+                self.blocks.append((now - self._before) / BLOCK)
+                self.cpu.append((cpu - self._before_cpu) / BLOCK)
+            self._before, self._before_cpu = now, cpu
+
+
+def main() -> None:
+    """Train, and report."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--subjects", type=int, default=Workload.subjects)
+    parser.add_argument("--vertices", type=int, default=Workload.vertices)
+    parser.add_argument("--drawn", type=int, nargs=2, default=Workload.drawn)
+    parser.add_argument("--free", action="store_true", help="PAVI-F")
+    parser.add_argument("--count", action="store_true", help="count bytes, which takes time")
+    parser.add_argument("--steps", type=int, default=300)
+    given = parser.parse_args()
+    rank, ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    workload = Workload(
+        given.subjects, given.vertices, free=given.free, drawn=(given.drawn[0], given.drawn[1])
+    )
+    module, stream = workload.build(rank=rank, ranks=ranks)
+    clock, traffic = Clock(), Traffic()
+    callbacks: list[pl.Callback] = [clock, *([traffic] if given.count else [])]
+    with traffic.counted():
+        train(
+            module,
+            stream,
+            steps=given.steps,
+            callbacks=callbacks,
+            devices=ranks,
+            accelerator="cpu",
+        )
+    if rank == 0:
+        shared = sum(p.nbytes for p in module.guide.parameters())
+        found = {
+            "ranks": ranks,
+            "latents": workload.latents,
+            "step_ms": 1e3 * median(clock.blocks) if clock.blocks else None,
+            "cpu_ms": 1e3 * median(clock.cpu) if clock.cpu else None,
+            "bytes_per_step": traffic.bytes / max(1, traffic.steps),
+            "calls_per_step": traffic.calls / max(1, traffic.steps),
+            "parameter_bytes": shared,
+            "peak_rss_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        }
+        print(json.dumps(found), flush=True)
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

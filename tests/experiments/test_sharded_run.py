@@ -1,0 +1,77 @@
+"""Runs of which every device has rows of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.config_file import load
+from experiments.run import carry_out, main, prepare
+from experiments.run_folder import RunFolder
+from pavi import Posterior
+from pavi.models import gaussian_random_effects
+
+AFFINE = Path(__file__).parents[2] / "configs" / "debug" / "gre_affine.yaml"
+SHARDED = ("trainer.shard=group", "trainer.accelerator=cpu")
+
+
+def test_two_devices_end_with_the_posterior_of_all_groups(tmp_path):
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "experiments.run", str(AFFINE), f"out={out}"]
+    finished = subprocess.run(
+        [*command, *SHARDED, "trainer.devices=2", "train.batch.group=2"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    checkpoint = out / "checkpoints" / "step=10.ckpt"
+    rows = {path.name for path in (checkpoint / "rows").iterdir()}
+    assert rows == {".metadata", "__0_0.distcp", "__1_0.distcp"}
+    posterior = Posterior.load(out / "posterior", gaussian_random_effects())
+    groups = load(AFFINE).problem.groups
+    assert posterior.sample("mu_g", draws=3).shape == (3, groups, 2)
+
+
+def test_one_device_is_a_shard_of_its_own(tmp_path):
+    names = ("elbo", "gap", "batch", "num_parameters")
+    one = carry_out(prepare(load(AFFINE, [*SHARDED, f"out={tmp_path / 'one'}"])))
+    other = carry_out(prepare(load(AFFINE, [f"out={tmp_path / 'other'}"])))
+    assert {name: one[name] for name in names} == {name: other[name] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["trainer.shard=grup"], r"shard='grup' is not a plate; plates are \['group', 'obs'\]"),
+        ([*SHARDED, "trainer.devices=64"], r"64 ranks cannot share \d+ rows"),
+        ([*SHARDED, "guide.name=uivi"], "needs a PlateAmortizedGuide"),
+        ([*SHARDED, "course=3"], "course=3 measures the gap of a guide of all rows"),
+    ],
+)
+def test_what_cannot_be_sharded_is_told_before_anything_is_written(
+    overrides, message, tmp_path, capsys
+):
+    assert main([str(AFFINE), f"out={tmp_path / 'run'}", *overrides]) == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert not (tmp_path / "run").exists()
+
+
+def test_only_a_sharded_run_goes_on_on_other_devices(tmp_path):
+    sharded, other = tmp_path / "sharded", tmp_path / "other"
+    for out, overrides in ((sharded, SHARDED), (other, SHARDED[1:])):
+        folder = RunFolder(out)
+        folder.create(load(AFFINE, [f"out={out}", *overrides]), {})
+        more = load(AFFINE, [f"out={out}", *overrides, "trainer.devices=2"])
+        if out is sharded:
+            folder.check(more)
+        else:
+            with pytest.raises(ValueError, match="trainer.devices is 1 there and 2 here"):
+                folder.check(more)
