@@ -114,7 +114,8 @@ def prepare(config: ExperimentConfig, *, progress: bool = False) -> Prepared:
             points=config.course,
         )
         callbacks.append(course)
-    callbacks.append(Checkpoints(folder.checkpoints, every=config.train.checkpoint_every))
+    every = config.train.checkpoint_every
+    callbacks.append(Checkpoints(folder.checkpoints, every=every, stop=stop))
     if progress:
         callbacks.append(FitProgress())
     with quiet():
@@ -233,7 +234,9 @@ def _run(file: str, overrides: Sequence[str], command: Sequence[str]) -> int:
         print(f"error: {error}\n{_last_checkpoint(prepared)}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, FitStopped, ProcessLostError) as end:
-        if prepared is None or prepared.trainer.is_global_zero:
+        # Of two that were lost to each other it may be the first that is gone.
+        first = prepared is None or prepared.trainer.is_global_zero
+        if first or isinstance(end, ProcessLostError):
             print(
                 f"{str(end) or 'interrupted'}. {_last_checkpoint(prepared)} The same command goes "
                 f"on from what is there:\n{shlex.join(command)}",

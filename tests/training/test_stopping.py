@@ -155,7 +155,7 @@ def accumulating(folder, *callbacks):
             max_steps=12,
             accumulate_grad_batches=2,
             accelerator="cpu",
-            callbacks=[stop, Checkpoints(folder, every=4), *callbacks],
+            callbacks=[stop, Checkpoints(folder, every=4, stop=stop), *callbacks],
             plugins=[WholeCheckpoints()],
             logger=False,
             enable_progress_bar=False,
