@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from typing import final
 
 import torch
 
 import pavi
+from benchmarks.ranks.costs import Costs, Network, Step, Table
 from experiments.parcellation.config import EncodingsChoice, EncodingsConfig, ParcellationConfig
 from experiments.parcellation.start import Start
 from experiments.parcellation.template import build_guide, build_model
@@ -15,7 +17,7 @@ from pavi.data import Shard
 
 SESSIONS, NETWORKS, DIM = 2, 7, 64
 # As configs/hcp_like/full.yaml has it.
-RATES = {"learning_rate": 0.005, "network_rate": 0.01}
+OPTIMIZATION = pavi.Optimization(learning_rate=0.005, network_rate=0.01)
 
 
 @final
@@ -47,6 +49,31 @@ class Workload:
         """Ground variables: the label logits of subjects, which all others are few beside."""
         return self.subjects * self.vertices * (NETWORKS - 1)
 
+    def costs(self, *, step: Step, network: Network) -> Costs:
+        """What this costs, from the sizes of a small copy."""
+        copy = replace(self, subjects=1, vertices=1, drawn=(1, 1))
+        module, _ = copy.build(rank=0, ranks=1)
+        guide = module.guide
+        assert isinstance(guide, pavi.PlateAmortizedGuide)
+        rows = {"subject": self.subjects, "vertex": self.vertices}
+        tables, plates = guide.encoder.tables(), guide.model.sites
+        apart = {id(table) for table in tables.values()}
+        return Costs(
+            weights=sum(p.numel() for p in guide.parameters() if id(p) not in apart),
+            tables=[
+                Table(
+                    rows=prod(rows[plate] for plate in plates[site].plates),
+                    width=table.shape[1],
+                    drawn=prod(self.batch[plate] for plate in plates[site].plates),
+                    split="subject" in plates[site].plates,
+                )
+                for site, table in tables.items()
+            ],
+            drawn=prod(self.drawn),
+            step=step,
+            network=network,
+        )
+
     def build(
         self, *, rank: int, ranks: int
     ) -> tuple[pavi.VariationalInference, pavi.PlateDataModule]:
@@ -73,7 +100,7 @@ class Workload:
         module = pavi.VariationalInference(
             guide,
             objective=pavi.ReducedELBO(draws=self.draws),
-            optimization=pavi.Optimization(**RATES),
+            optimization=OPTIMIZATION,
             standardise=False,
             shard=shard,
         )
