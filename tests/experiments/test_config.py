@@ -17,10 +17,7 @@ ROOT = Path(__file__).parents[2]
 SWEEPS = ROOT / "configs" / "sweeps"
 ALL = sorted(SWEEPS.parent.rglob("*.yaml"))
 CONFIGS = [
-    p
-    for p in ALL
-    if not (p.is_relative_to(SWEEPS) or is_parcellation(p) or p.parent.name == "launch")
-    and p.stem != "study"
+    p for p in ALL if not (p.is_relative_to(SWEEPS) or is_parcellation(p)) and p.stem != "study"
 ]
 AFFINE = ROOT / "configs" / "debug" / "gre_affine.yaml"
 
