@@ -22,7 +22,7 @@ GUIDES = {"pavi_f": pavi.FreeEncodings, "pavi_e": pavi.DeepSetEncodings}
 # A linear map of few statistics stands faster rates than the default, which is for real data.
 OPTIMIZATION = {
     "pavi_f": pavi.Optimization(),
-    "pavi_e": pavi.Optimization(learning_rate=0.05, network_rate=0.02),
+    "pavi_e": pavi.Optimization(learning_rate=0.1, network_rate=0.05),
 }
 
 

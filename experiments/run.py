@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from experiments.build import Experiment, build, build_history, build_trainer, g
 from experiments.config import ExperimentConfig
 from experiments.config_file import load
 from experiments.course import course_figures
+from experiments.ends import ENDS, told
 from experiments.evaluation import evaluate
 from experiments.gap_course import GapCourse
 from experiments.loggers import LoggerStartError, check_logger, log_figures, opened_logger
@@ -33,13 +33,10 @@ from pavi import Posterior
 from pavi.files import DiskFullError
 from pavi.models import gre_posterior
 from pavi.training import (
-    GO_ON,
     Checkpoints,
     FitProgress,
-    FitStopped,
     History,
     NonFiniteLossError,
-    ProcessLostError,
     StepLog,
     StopSignals,
     assembled,
@@ -50,8 +47,6 @@ from pavi.training import (
     latest_checkpoint,
 )
 from pavi.training.quiet import quiet
-
-INTERRUPTED = 130  # of Ctrl-C, after which the same command goes on as well
 
 
 @final
@@ -114,7 +109,8 @@ def prepare(config: ExperimentConfig, *, progress: bool = False) -> Prepared:
             points=config.course,
         )
         callbacks.append(course)
-    callbacks.append(Checkpoints(folder.checkpoints, every=config.train.checkpoint_every))
+    every = config.train.checkpoint_every
+    callbacks.append(Checkpoints(folder.checkpoints, every=every, stop=stop))
     if progress:
         callbacks.append(FitProgress())
     with quiet():
@@ -209,9 +205,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("config", help="a YAML file of configs/, or the config.yaml of a run")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="such as train.steps=9")
     parsed = parser.parse_args(given)
-    if is_parcellation(parsed.config):
-        return parcellation.main(given)
     with exits_on_signals():
+        if is_parcellation(parsed.config):
+            return parcellation.main(given)
         return _run(parsed.config, parsed.overrides, command_line("experiments.run", given))
 
 
@@ -232,16 +228,8 @@ def _run(file: str, overrides: Sequence[str], command: Sequence[str]) -> int:
     except (NonFiniteLossError, DiskFullError) as error:
         print(f"error: {error}\n{_last_checkpoint(prepared)}", file=sys.stderr)
         return 1
-    except (KeyboardInterrupt, FitStopped, ProcessLostError) as end:
-        if prepared is None or prepared.trainer.is_global_zero:
-            print(
-                f"{str(end) or 'interrupted'}. {_last_checkpoint(prepared)} The same command goes "
-                f"on from what is there:\n{shlex.join(command)}",
-                file=sys.stderr,
-            )
-        if isinstance(end, FitStopped):
-            return end.exit_code
-        return INTERRUPTED if isinstance(end, KeyboardInterrupt) else GO_ON
+    except ENDS as end:
+        return told(end, where=_last_checkpoint(prepared), command=command)
     if metrics:
         print(json.dumps({"out": config.out, **metrics}))
     return 0

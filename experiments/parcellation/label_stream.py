@@ -31,6 +31,7 @@ from pavi.models import label_probabilities
 from pavi.models.label_mixture import LabelMixture
 
 ROOTS = 2**31  # the stream of noise of what subjects share
+FURTHER = 16  # draws of a subject's logits for every draw of the group's
 
 
 @final
@@ -75,8 +76,20 @@ class LabelStream:
 
     @property
     def group(self) -> Float[Tensor, "vertex network"]:
-        """The label probabilities of the group, from the posterior of its logits."""
-        return label_probabilities(self._fixed.values["eta"]).mean(0)
+        r"""How frequent the networks are at every vertex over the population.
+
+        .. math:: p_{nl} = E\big[\mathrm{softmax}(V \pi)_l\big], \qquad
+            \pi \sim N(\eta_n, \rho^2 I), \quad \eta_n \sim q .
+        """
+        batch = self._batch(0, ROOTS)
+        prior = self._data.model.conditional("pi", self._fixed.values, batch, draws=self._draws)
+        noise = torch.Generator().manual_seed(batch.seed)
+        location, scale = (value.squeeze(1) for value in (prior.mean, prior.stddev))
+        total = torch.zeros(())
+        for _ in range(FURTHER):
+            drawn = location + scale * torch.randn(location.shape, generator=noise)
+            total = total + label_probabilities(drawn).mean(0)
+        return total / FURTHER
 
     @property
     def shared(self) -> Mapping[str, Tensor]:

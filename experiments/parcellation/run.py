@@ -18,6 +18,7 @@ import pytorch_lightning as pl
 
 from experiments.build import build_history, build_trainer
 from experiments.config_file import load_as
+from experiments.ends import ENDS, told
 from experiments.hcp_like.cohort import Cohort
 from experiments.loggers import check_logger, opened_logger
 from experiments.parcellation.assessment import compared
@@ -37,12 +38,15 @@ from experiments.provenance import command_line, provenance
 from experiments.run_folder import RunFolder
 from experiments.run_identity import RunIdentity, stored_run_id
 from pavi.data.stores import MemmapStore
+from pavi.files import DiskFullError
 from pavi.training import (
     Checkpoints,
     FitProgress,
     NonFiniteLossError,
     StepLog,
+    StopSignals,
     checkpoint_to_resume,
+    fit_until_stopped,
 )
 from pavi.training.quiet import quiet
 
@@ -148,12 +152,14 @@ def train(prepared: Prepared, fit: Fit) -> bool:
     course = fixed_batch_course(config, fit)
     latents = fit.data.model.num_latents(fit.data.cardinalities)
     assert config.train.checkpoint_every is not None
+    stop = StopSignals(keeps=True)
     callbacks: list[pl.Callback] = [
         history,
         identity,
         course,
+        stop,
         StepLog(num_latents=latents),
-        Checkpoints(folder.checkpoints, every=config.train.checkpoint_every),
+        Checkpoints(folder.checkpoints, every=config.train.checkpoint_every, stop=stop),
         FitProgress(),
     ]
     with quiet():
@@ -166,7 +172,7 @@ def train(prepared: Prepared, fit: Fit) -> bool:
         timed(files, "train"),
     ):
         trainer.loggers = [logger]
-        trainer.fit(fit.module, fit.stream, ckpt_path=resume)
+        fit_until_stopped(trainer, fit.module, fit.stream, stop=stop, resume=resume)
     if first:
         fit.guide.cpu()
         files.write_tensors("weights", fit.guide.state_dict())
@@ -203,21 +209,24 @@ def main(arguments: Sequence[str]) -> int:
     """Run from the command line, as `experiments.run` does.
 
     Returns:
-        The exit code: 0, 1 if the run failed, 2 if what was asked for is wrong.
+        The exit code, as that of `experiments.run`.
     """
     source, *overrides = arguments
+    command = command_line("experiments.run", list(arguments))
     try:
         config = load_as(ParcellationConfig, source, overrides)
         config.out = config.out or f"runs/{Path(source).stem}-{config.seed}"
         prepared = prepare(config)
-        metrics = carry_out(prepared, command=command_line("experiments.run", list(arguments)))
+        metrics = carry_out(prepared, command=command)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except NonFiniteLossError as error:
+    except (NonFiniteLossError, DiskFullError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except ENDS as end:
+        return told(end, where="Stages that are complete are kept.", command=command)
     if metrics:
-        told = {name: value for name, value in metrics.items() if name not in DETAILS}
-        print(json.dumps({"out": config.out, **told}))
+        shown = {name: value for name, value in metrics.items() if name not in DETAILS}
+        print(json.dumps({"out": config.out, **shown}))
     return 0

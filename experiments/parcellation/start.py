@@ -188,8 +188,11 @@ def em_pass(
     """One pass of EM over all subjects; see the head of this file."""
     log_prior = frequencies.log()
     pull = (kappa / spread).square().expand(len(centroids)).unsqueeze(-1)
-    profiles, counts = [], []
-    labels = torch.zeros_like(frequencies)
+    # Made before the loop: what is kept from it lies between the large arrays that come and go
+    # with every subject, and would keep the heap from being used again.
+    first = read(0)
+    profiles = torch.empty(subjects, len(first), *centroids.shape)
+    counts, labels = torch.empty(subjects, len(centroids)), torch.zeros_like(frequencies)
     distance, numbers = torch.zeros((), dtype=torch.float64), 0
     for subject in track(range(subjects), "EM over subjects", transient=True):
         x = read(subject)
@@ -199,17 +202,15 @@ def em_pass(
             size = r.sum(0)
             sums = r.T @ x  # (session, network, dim)
             own = (sums + pull * centroids) / (size.unsqueeze(-1) + pull)
-        mean = (sums + centroids) / (size.unsqueeze(-1) + 1.0)
+        profiles[subject] = (sums + centroids) / (size.unsqueeze(-1) + 1.0)
+        counts[subject] = size
         # sum_n r |x - c|^2 from the sums at hand.
-        distance += x.square().sum().double()
+        distance += x.flatten().dot(x.flatten()).double()
         distance += (-2 * (sums * own).sum() + (size[:, None] * own.square()).sum()).double()
         numbers += x.numel()
         labels += r
-        profiles.append(mean)
-        counts.append(size)
-    found, size = torch.stack(profiles), torch.stack(counts)
     kappa = (distance / numbers).sqrt().float()
-    return moments(found, size, (labels + 0.5 / len(centroids)) / (subjects + 0.5), kappa)
+    return moments(profiles, counts, (labels + 0.5 / len(centroids)) / (subjects + 0.5), kappa)
 
 
 def responsibilities(

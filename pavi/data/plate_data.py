@@ -53,11 +53,6 @@ class PlateData:
     like: Tensor
     stores: Mapping[str, Store] = field(default_factory=dict)
     _children: dict[tuple[str, str], Children] = field(default_factory=dict, repr=False)
-    _every_row: dict[str, Tensor] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        every_row = {plate: torch.arange(size) for plate, size in self.cardinalities.items()}
-        object.__setattr__(self, "_every_row", every_row)
 
     @classmethod
     def from_arrays(
@@ -240,7 +235,7 @@ class PlateData:
         }
         for plate in self.cardinalities:
             if plate not in chosen:
-                chosen[plate] = self._every_row[plate]
+                chosen[plate] = torch.arange(self.cardinalities[plate])
             if plate not in weighed:
                 weighed[plate] = self.like.new_ones(()).expand(len(chosen[plate]))
         wanted = self.measured if sites is None else sites

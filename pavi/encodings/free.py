@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pavi.core import HierarchicalModel, PlateBatch
+from pavi.core.zeros import lazy_zeros
 from pavi.encodings.base import Encoder, FlexibleEncodings
 from pavi.encodings.sweep import Sweep
 
@@ -75,7 +76,10 @@ class FreeEncoder(Encoder):
         self._tables = nn.ParameterDict()
         for name, plates in self._plates.items():
             rows = prod(cardinalities[plate] for plate in plates)
-            self._tables[name] = nn.Parameter(torch.zeros(rows, (lengths or {}).get(name, dim)))
+            zeros = lazy_zeros(
+                rows, (lengths or {}).get(name, dim), dtype=torch.get_default_dtype()
+            )
+            self._tables[name] = nn.Parameter(zeros)
 
     @classmethod
     def holding(cls, model: HierarchicalModel, encodings: Mapping[str, Tensor]) -> FreeEncoder:

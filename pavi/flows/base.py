@@ -64,15 +64,6 @@ class ConditionalFlow(nn.Module, ABC):
         """The location and scale of the value at a zero encoding; they broadcast to the value."""
         return context.location, context.scale
 
-    @property
-    def follows_prior(self) -> bool:
-        """Whether the flow reads the prior given the parents; if not, its reference is marginal.
-
-        The typical scale given the parents may be far less than the distance to travel, which a
-        flow that follows the parents is carried along.
-        """
-        return True
-
     def networks(self) -> list[nn.Parameter]:
         """Parameters of networks that compute coefficients of the map; their rate is their own."""
         return []
@@ -117,3 +108,12 @@ class Flow(ABC):
             upstream: The number of upstream values in the context.
         """
         return None
+
+    @property
+    def follows_prior(self) -> bool:
+        """Whether the flow reads the prior given the parents, its location and its scale.
+
+        If not, its reference is the marginal prior: the typical scale given the parents may be far
+        less than the distance to travel, which a flow that follows the parents is carried along.
+        """
+        return True

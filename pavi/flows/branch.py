@@ -39,6 +39,11 @@ class BranchFlow(Flow):
         if self.hidden < 1:
             raise ValueError(f"hidden of a branch must be positive, got {self.hidden}.")
 
+    @property
+    def follows_prior(self) -> bool:
+        """See `Flow`."""
+        return False
+
     def build(self, *, dim: int, upstream: int, encoding: int) -> Gaussian:
         """See `Flow.build`."""
         head = GaussianHead(

@@ -48,6 +48,11 @@ class EncodedFlow(Flow):
                 f"{self.affine_hidden}, {self.transforms} and {self.hidden}."
             )
 
+    @property
+    def follows_prior(self) -> bool:
+        """See `Flow`."""
+        return False
+
     def build(self, *, dim: int, upstream: int, encoding: int) -> Residual:
         """See `Flow.build`."""
         bend = zuko.flows.MAF(

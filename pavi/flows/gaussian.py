@@ -53,6 +53,11 @@ class GaussianFlow(Flow):
         """See `Flow.encoding_dim`."""
         return coefficients(dim, full=self.full)
 
+    @property
+    def follows_prior(self) -> bool:
+        """See `Flow`."""
+        return False
+
     def build(self, *, dim: int, upstream: int, encoding: int) -> Gaussian:
         """See `Flow.build`."""
         return Gaussian(dim=dim, full=self.full)
@@ -89,11 +94,6 @@ class Gaussian(ConditionalFlow):
     def start(self, context: FlowContext) -> tuple[Tensor, Tensor]:
         """See `ConditionalFlow`: the reference, whatever the parents are."""
         return self.reference()
-
-    @property
-    def follows_prior(self) -> bool:
-        """See `ConditionalFlow`."""
-        return False
 
     def forward(self, noise: Tensor, context: FlowContext) -> tuple[Tensor, Tensor]:
         """See `ConditionalFlow`."""

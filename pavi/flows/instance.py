@@ -50,6 +50,11 @@ class InstanceFlow(Flow):
             one = self.flow.build(dim=dim, upstream=upstream, encoding=0)
         return sum(weight.numel() for weight in one.parameters())
 
+    @property
+    def follows_prior(self) -> bool:
+        """See `Flow`."""
+        return self.flow.follows_prior
+
     def build(self, *, dim: int, upstream: int, encoding: int) -> Instances:
         """See `Flow.build`."""
         return Instances(self.flow.build(dim=dim, upstream=upstream, encoding=0))
@@ -83,11 +88,6 @@ class Instances(ConditionalFlow):
     def start(self, context: FlowContext) -> tuple[Tensor, Tensor]:
         """See `ConditionalFlow`."""
         return self.either.flow.start(context)
-
-    @property
-    def follows_prior(self) -> bool:
-        """See `ConditionalFlow`."""
-        return self.either.flow.follows_prior
 
     def forward(self, noise: Tensor, context: FlowContext) -> tuple[Tensor, Tensor]:
         """See `ConditionalFlow`."""

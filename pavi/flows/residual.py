@@ -136,11 +136,6 @@ class Residual(ConditionalFlow):
         """See `ConditionalFlow`."""
         return self.affine.start(context)
 
-    @property
-    def follows_prior(self) -> bool:
-        """See `ConditionalFlow`."""
-        return self.affine.follows_prior
-
     def networks(self) -> list[nn.Parameter]:
         """See `ConditionalFlow`."""
         return [*self.bend.parameters(), *self.affine.networks()]

@@ -92,28 +92,30 @@ class PlateAmortizedGuide(Guide):
         self.model = model
         self._encodings, self._flow, self._flows = encodings, flow, dict(flows)
         self._dependence = Dependence(dependence)
-        self._upstream = upstream_sites(model, self._dependence)
+        references = prior_references(model)
+        chosen = {name: flows.get(name, flow) for name in model.latents}
+        carried = [n for n, r in references.items() if r.scales and chosen[n].follows_prior]
+        self._upstream = upstream_sites(model, self._dependence, carried=carried)
         self._order = drawing_order(model)
         self.flows = nn.ModuleDict()
-        references = prior_references(model)
         dims = {name: len(reference.center) for name, reference in references.items()}
         seen = {name: sum(dims[n] for n in self._upstream[name]) for name in self._order}
         lengths = {
             name: length
             for name in self._order
-            if (length := flows.get(name, flow).encoding_dim(dim=dims[name], upstream=seen[name]))
+            if (length := chosen[name].encoding_dim(dim=dims[name], upstream=seen[name]))
         }
         self.encoder: Encoder = build_encoder(encodings, model, cardinalities, lengths=lengths)
         self._has_scale = {name: reference.scales for name, reference in references.items()}
         self._alignments: dict[tuple[str, str], Alignment] = {}
         for name in self._order:
             reference = references[name]
-            built = flows.get(name, flow).build(
+            built = chosen[name].build(
                 dim=dims[name],
                 upstream=seen[name],
                 encoding=lengths.get(name, encodings.dim),
             )
-            if built.follows_prior:
+            if chosen[name].follows_prior:
                 built.set_reference(reference.location, reference.scale)
             else:
                 built.set_reference(reference.center, reference.spread)

@@ -13,6 +13,7 @@ import torch
 
 from pavi.files import check_space, check_writable, remove_unfinished
 from pavi.training.checkpoint_files import common_file, damage
+from pavi.training.stopping import StopSignals
 
 NAME = re.compile(r"step=(\d+)\.ckpt")
 RUN = "pavi_run"  # where a checkpoint says what run it is of
@@ -31,11 +32,19 @@ class Checkpoints(pl.callbacks.Checkpoint):
     Args:
         folder: Where they lie.
         every: Steps between two.
+        stop: What ends the run on a signal, if anything does.
         run: What tells this run from others, as plain values.
     """
 
-    def __init__(self, folder: Path, *, every: int, run: Mapping[str, Any] | None = None) -> None:
-        self._folder, self._every, self._run = folder, every, dict(run or {})
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        every: int,
+        stop: StopSignals | None = None,
+        run: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._folder, self._every, self._stop, self._run = folder, every, stop, dict(run or {})
         self._step = 0
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -54,8 +63,8 @@ class Checkpoints(pl.callbacks.Checkpoint):
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Write one, if it is time."""
-        step = trainer.global_step
-        if step == self._step or not (step % self._every == 0 or trainer.should_stop):
+        step, stopping = trainer.global_step, self._stop is not None and self._stop.stopping
+        if step == self._step or not (step % self._every == 0 or stopping):
             return
         self._step = step
         trainer.save_checkpoint(self._folder / f"step={step}.ckpt")

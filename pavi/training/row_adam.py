@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.adam import adam
 
+from pavi.core.zeros import lazy_zeros_like
+
+MEMORY = "memory"  # of a table, `(rows, 1 + 2 * width)`: count and both moments of every row
 # Parameters and their learning rate.
 Group = tuple[Iterable[nn.Parameter], float]
 
@@ -31,7 +34,7 @@ class RowAdam(Optimizer):
 
     Args:
         weights: Shared weights, in groups with a learning rate each.
-        tables: Parameters with one row per ground variable, `(rows, ...)`, likewise.
+        tables: Parameters with one row per ground variable, `(rows, width)`, likewise.
         betas: The decay of the two moments. The second forgets as fast as the first: while a fit
             travels from the prior to the posterior its gradients shrink by orders of magnitude,
             and a row that is updated a hundred times cannot wait a hundred updates for the old
@@ -80,16 +83,15 @@ class RowAdam(Optimizer):
                 self._update_weights(active, group)
         return loss
 
-    def _state(self, parameter: Tensor, count: str, zero: Tensor) -> dict[str, Tensor]:
-        state = self.state[parameter]
-        if not state:
-            state[count] = zero
-            state["exp_avg"] = torch.zeros_like(parameter)
-            state["exp_avg_sq"] = torch.zeros_like(parameter)
-        return state
-
     def _update_weights(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        states = [self._state(p, "step", torch.zeros(())) for p in parameters]
+        for parameter in parameters:
+            if not self.state[parameter]:
+                self.state[parameter] = {
+                    "step": torch.zeros(()),
+                    "exp_avg": torch.zeros_like(parameter),
+                    "exp_avg_sq": torch.zeros_like(parameter),
+                }
+        states = [self.state[parameter] for parameter in parameters]
         beta1, beta2 = group["betas"]
         adam(
             parameters,
@@ -109,25 +111,27 @@ class RowAdam(Optimizer):
         )
 
     def _update_rows(self, table: Tensor, group: dict[str, Any]) -> None:
-        state = self._state(table, "count", table.new_zeros(len(table), 1))
+        width = table.shape[1]
+        if not self.state[table]:
+            # A row's count and moments side by side, so that they are in one page of memory.
+            self.state[table][MEMORY] = lazy_zeros_like(table, (len(table), 1 + 2 * width))
+        memory = self.state[table][MEMORY]
         beta1, beta2 = group["betas"]
         gradient = table.grad
         assert gradient is not None
+        rows = None
         if gradient.is_sparse:
             gradient = gradient.coalesce()
-            rows, values = gradient.indices()[0], gradient.values()
-            count, m, v = (state[k][rows] for k in ("count", "exp_avg", "exp_avg_sq"))
-        else:
-            rows, values = None, gradient
-            count, m, v = state["count"], state["exp_avg"], state["exp_avg_sq"]
+            rows, gradient = gradient.indices()[0], gradient.values()
+        drawn = memory if rows is None else memory[rows]
+        count, m, v = drawn.split([1, width, width], dim=1)
         count += 1
-        m.lerp_(values, 1 - beta1)
-        v.mul_(beta2).addcmul_(values, values, value=1 - beta2)
-        width = (v / (1 - beta2**count)).sqrt_().add_(group["eps"])
-        change = m.div(width).div_(1 - beta1**count).mul_(-group["lr"])
+        m.lerp_(gradient, 1 - beta1)
+        v.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        spread = (v / (1 - beta2**count)).sqrt_().add_(group["eps"])
+        change = m.div(spread).div_(1 - beta1**count).mul_(-group["lr"])
         if rows is None:
             table.add_(change)
-            return
-        table.index_add_(0, rows, change)
-        for key, value in (("count", count), ("exp_avg", m), ("exp_avg_sq", v)):
-            state[key].index_copy_(0, rows, value)
+        else:
+            table.index_add_(0, rows, change)
+            memory.index_copy_(0, rows, drawn)

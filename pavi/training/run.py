@@ -68,7 +68,7 @@ def train(
     resume = None
     if checkpoints is not None:
         resume = checkpoint_to_resume(checkpoints, run=run)
-        extra.append(Checkpoints(checkpoints, every=max(1, steps // 10), run=run))
+        extra.append(Checkpoints(checkpoints, every=max(1, steps // 10), stop=stop, run=run))
     with quiet(), compiled(module.guide, enabled=compile):
         trainer = pl.Trainer(
             max_steps=steps,

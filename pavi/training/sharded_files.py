@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict_loader import load
@@ -63,7 +64,7 @@ def write_sharded(path: Path, checkpoint: Mapping[str, Any], state: ShardedState
             parts = on_every_rank(lambda: described(fresh, rank=rank))
             if rank == 0:
                 write_manifest(fresh, {k: v for part in parts for k, v in part.items()})
-    except Exception as error:
+    except (Exception, CheckpointException) as error:  # the latter is none of the former
         if isinstance(error, DiskFullError) or not disk_is_full(error):
             raise
         raise DiskFullError(path, needed=None, free=free_bytes(path)) from error

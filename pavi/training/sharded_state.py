@@ -19,7 +19,7 @@ VALUE = "value"  # of a table, beside what its optimiser remembers of it
 class ShardedState:
     """The owned tables in a checkpoint, with the state of their optimiser.
 
-    Tensors are named by site and kind, as `pi/value` and `pi/exp_avg`.
+    Tensors are named by site and kind, as `pi/value` and `pi/memory`.
 
     Args:
         sharding: The tables of this rank.

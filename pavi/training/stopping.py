@@ -81,6 +81,7 @@ class StopSignals(pl.Callback):
         self._before: dict[signal.Signals, Any] = {}
         self._received = 0  # the number of a signal
         self._seen = 0
+        self.stopping = False  # whether all processes know of it
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Note who handles signals, before Lightning does."""
@@ -96,8 +97,17 @@ class StopSignals(pl.Callback):
             if before is not None:  # as of a handler that is none of Python's
                 signal.signal(number, self._note if ours else before)
 
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        """End the run in place of another step, by the way that a stream has which is at its end.
+
+        Not with the step that was the last: Lightning would log it, with values of an earlier one.
+        """
+        if self.stopping:
+            trainer.should_stop = True
+            raise StopIteration
+
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Stop, if a signal came to any of the processes."""
+        """See if a signal came to any of the processes."""
         if trainer.global_step == self._seen:  # gradients are still being accumulated
             return
         self._seen = trainer.global_step
@@ -107,8 +117,7 @@ class StopSignals(pl.Callback):
             received = torch.tensor(self._received, device=trainer.strategy.root_device)
             dist.all_reduce(received, op=dist.ReduceOp.MAX)
             self._received = int(received)
-        if self._received:
-            trainer.should_stop = True
+        self.stopping = self._received != 0
 
     def raise_if_stopped(self, trainer: pl.Trainer) -> None:
         """After a run, see whether it was a signal that ended it.

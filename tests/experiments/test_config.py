@@ -9,13 +9,16 @@ import pytest
 
 from experiments.choices import GuideName
 from experiments.config_file import dump, load
+from experiments.parcellation.config import is_parcellation
 from experiments.run import carry_out, prepare
 from pavi import NSFFlow
 
 ROOT = Path(__file__).parents[2]
 SWEEPS = ROOT / "configs" / "sweeps"
 ALL = sorted(SWEEPS.parent.rglob("*.yaml"))
-CONFIGS = [p for p in ALL if not p.is_relative_to(SWEEPS) and p.stem != "study"]
+CONFIGS = [
+    p for p in ALL if not (p.is_relative_to(SWEEPS) or is_parcellation(p)) and p.stem != "study"
+]
 AFFINE = ROOT / "configs" / "debug" / "gre_affine.yaml"
 
 

@@ -26,6 +26,7 @@ from experiments.parcellation.stages import build_fit
 from experiments.parcellation.start import StartConfig, find_start
 from experiments.run import main
 from pavi.data.stores import StoreWriter
+from pavi.models import label_probabilities
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "hcp_like"
 SUBJECTS, SESSIONS, VERTICES, DIM, NETWORKS = 6, 2, 60, 3, 3
@@ -148,6 +149,10 @@ def test_label_probabilities_are_averages_over_draws_and_do_not_depend_on_order(
     order = torch.stack([start.frequencies[network].argmax() for network in range(NETWORKS)])
     assert (found[0].probabilities.argmax(-1) == order[truth]).all()
     assert stream.group.shape == (VERTICES, NETWORKS)
+    assert_close(stream.group.sum(-1), torch.ones(VERTICES))
+    # A subject's logits vary around the group's, which makes a frequency less extreme.
+    at_group = label_probabilities(stream.shared["eta"]).mean(0)
+    assert stream.group.amax(-1).mean() < at_group.amax(-1).mean()
     assert torch.isfinite(stream.shared_elbo).all()
 
 

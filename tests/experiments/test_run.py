@@ -15,6 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import experiments.csv_log
 import experiments.run
 from experiments.config_file import load
+from experiments.parcellation.config import is_parcellation
 from experiments.run import carry_out, main, prepare
 from experiments.run_identity import stored_run_id
 from pavi import Posterior
@@ -26,7 +27,9 @@ ROOT = Path(__file__).parents[2]
 AFFINE = ROOT / "configs" / "debug" / "gre_affine.yaml"
 SWEEPS = ROOT / "configs" / "sweeps"
 ALL = sorted(SWEEPS.parent.rglob("*.yaml"))
-CONFIGS = [p for p in ALL if not p.is_relative_to(SWEEPS) and p.stem != "study"]
+CONFIGS = [
+    p for p in ALL if not (p.is_relative_to(SWEEPS) or is_parcellation(p)) and p.stem != "study"
+]
 
 
 def run(path: Path, *overrides: str) -> dict[str, object]:

@@ -17,6 +17,8 @@ HANDED_ON = {
     "pavi/posterior/report/page.py: figure.savefig(stream, format='svg', metadata={'Date': None})",
     "pavi/posterior/report/page.py: figure.savefig(stream, format='png', dpi=DPI)",
     "experiments/run.py: posterior.save(folder.posterior)",
+    "pavi/training/sharded_files.py: torch.save(common, fresh / COMMON)",
+    "pavi/training/manifest.py: (folder / MANIFEST).write_text(f'{text}\\n')",
 }
 # Locks and logs, which are files that grow.
 GROWING = {

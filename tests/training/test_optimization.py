@@ -70,7 +70,7 @@ def test_a_table_that_waits_neither_moves_nor_remembers():
         scheduler.step()
         assert torch.equal(table, torch.ones(4, 1)) == (step < 5)
         assert (table in optimizer.state) == (step >= 5)
-    assert optimizer.state[table]["count"].flatten().tolist() == [2, 0, 2, 0]
+    assert optimizer.state[table]["memory"][:, 0].tolist() == [2, 0, 2, 0]
     assert float(optimizer.state[weight]["step"]) == 7
 
 

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pavi.training import RowAdam
+from pavi.core.zeros import lazy_zeros_like
+from pavi.training import RowAdam, row_adam
 
 
 def test_dense_gradients_are_those_of_adam():
@@ -33,7 +34,35 @@ def test_an_untouched_row_does_not_move():
         functional.embedding(torch.tensor(rows), table, sparse=True).square().sum().backward()
         optimizer.step()
     assert torch.equal(table[[2, 4]], before[[2, 4]])
-    assert optimizer.state[table]["count"].flatten().tolist() == [1, 2, 0, 1, 0]
+    assert optimizer.state[table]["memory"][:, 0].tolist() == [1, 2, 0, 1, 0]
+
+
+def test_sparse_and_dense_gradients_of_the_same_rows_do_the_same():
+    sparse, dense = (nn.Parameter(torch.linspace(-1, 1, 8).view(4, 2)) for _ in range(2))
+    optimizers = [RowAdam([], [([table], 0.1)]) for table in (sparse, dense)]
+    for _ in range(3):
+        for table, optimizer in zip((sparse, dense), optimizers, strict=True):
+            optimizer.zero_grad()
+            rows = functional.embedding(torch.arange(4), table, sparse=table is sparse)
+            rows.sin().sum().backward()
+            optimizer.step()
+    assert torch.equal(sparse, dense)
+    assert torch.equal(
+        *(o.state[t]["memory"] for o, t in zip(optimizers, (sparse, dense), strict=True))
+    )
+
+
+def test_what_a_table_remembers_is_made_once(monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        row_adam, "lazy_zeros_like", lambda *given: made.append(1) or lazy_zeros_like(*given)
+    )
+    table = nn.Parameter(torch.randn(5, 2))
+    optimizer = RowAdam([], [([table], 0.1)])
+    for _ in range(3):
+        table.grad = torch.randn(5, 2)
+        optimizer.step()
+    assert made == [1]
 
 
 def test_a_rate_must_be_positive():

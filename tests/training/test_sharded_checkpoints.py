@@ -20,7 +20,7 @@ from pavi.training.sharded_files import read_sharded
 from pavi.training.sharded_state import sharded_state
 
 SCRIPT = Path(__file__).parent / "resuming_processes.py"
-KINDS = ("value", "count", "exp_avg", "exp_avg_sq")
+KINDS = ("value", "memory")
 
 
 def launch(ranks, out, *stages):

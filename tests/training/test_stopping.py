@@ -15,6 +15,7 @@ from pavi.models import gaussian_random_effects
 from pavi.training import (
     Checkpoints,
     FitStopped,
+    ProcessLostError,
     StopSignals,
     WholeCheckpoints,
     checkpoint_to_resume,
@@ -155,7 +156,7 @@ def accumulating(folder, *callbacks):
             max_steps=12,
             accumulate_grad_batches=2,
             accelerator="cpu",
-            callbacks=[stop, Checkpoints(folder, every=4), *callbacks],
+            callbacks=[stop, Checkpoints(folder, every=4, stop=stop), *callbacks],
             plugins=[WholeCheckpoints()],
             logger=False,
             enable_progress_bar=False,
@@ -183,3 +184,24 @@ def test_a_command_exits_at_once_outside_of_its_steps():
     with exits_on_signals(), pytest.raises(FitStopped, match="stopped by SIGUSR1 outside"):
         os.kill(os.getpid(), signal.SIGUSR1)
     assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "message"),
+    [
+        (
+            "[gloo/transport/tcp/pair.cc:537] Connection reset by peer",
+            ProcessLostError,
+            "another process of this run was lost after step 0 .* Nothing was kept; the same again",
+        ),
+        ("the shapes do not match", RuntimeError, "^the shapes do not match$"),
+    ],
+)
+def test_the_loss_of_another_process_is_told(said, error, message, tmp_path, monkeypatch):
+    def lose(*_, **__):
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(pl.Trainer, "fit", lose)
+    monkeypatch.setattr(pl.Trainer, "world_size", property(lambda _: 2))
+    with pytest.raises(error, match=message):
+        fit(checkpoints=tmp_path)
