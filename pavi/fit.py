@@ -24,6 +24,7 @@ from pavi.guides import PlateAmortizedGuide
 from pavi.guides.base import Guide
 from pavi.objectives import ReducedELBO, WarmUp
 from pavi.posterior import Posterior
+from pavi.posterior.encode import encode
 from pavi.posterior.signature import signature
 from pavi.training import (
     Optimization,
@@ -159,8 +160,11 @@ def fit(
     guide = guide.cpu()
     if part is not None and assemble:
         guide = assembled(guide, part)
-    held = data if part is None or assemble else part.data
-    return Posterior(guide, held, history=history)
+    if part is None or assemble:
+        return Posterior(guide, data, history=history)
+    assert isinstance(guide, PlateAmortizedGuide)  # others cannot be split
+    held = encode(guide.encoder, part.data, shard=part) if guide.amortized else None
+    return Posterior(guide, part.data, encodings=held, history=history)
 
 
 def _run(guide: Guide, data: PlateData, *, seed: int) -> dict[str, Any]:

@@ -26,16 +26,19 @@ class Chunks:
         data: The data.
         draws: The number of joint draws that will be held for a chunk.
         budget: How many numbers a chunk may hold, over all draws and sites.
+        plate: Another plate to split along, which lies within no other.
 
     Attributes:
         fixed: The latent sites that every chunk shares.
     """
 
-    def __init__(self, data: PlateData, *, draws: int, budget: int = 2**24) -> None:
+    def __init__(
+        self, data: PlateData, *, draws: int, budget: int = 2**24, plate: str | None = None
+    ) -> None:
         graph = data.model.plates
         self._data = data
         sizes = data.numbers()
-        self.plate = max(
+        self.plate = plate or max(
             sizes, key=lambda plate: (sizes[plate], data.cardinalities[plate]), default=None
         )
         split = set() if self.plate is None else {self.plate, *graph.descendants(self.plate)}

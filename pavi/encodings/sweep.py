@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import final
 
@@ -26,9 +27,12 @@ class Sweep:
 
     Args:
         plates: The plates of which a part holds some rows only.
+        over_ranks: The sum over ranks, where each of several has other parts; all of them then
+            make the same passes.
     """
 
     plates: frozenset[str]
+    over_ranks: Callable[[Tensor], Tensor] | None = None
     _known: list[Tensor] = field(default_factory=list)
     _partial: Tensor | None = None
     _asked: int = 0
@@ -57,6 +61,7 @@ class Sweep:
         """Note that every part has been seen; returns whether a sum was still missing."""
         if self._partial is None:
             return False
-        self._known.append(self._partial)
+        whole = self._partial if self.over_ranks is None else self.over_ranks(self._partial)
+        self._known.append(whole)
         self._partial = None
         return True

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import torch
 import torch.distributed as dist
+from torch import Tensor
 
 Result = TypeVar("Result")
 
@@ -34,6 +36,19 @@ def on_every_rank(action: Callable[[], Result]) -> list[Result]:
     if failures:
         raise RankError("; ".join(failures))
     return [found for found, _ in outcomes]
+
+
+def sum_over_ranks(value: Tensor) -> Tensor:
+    """The sum of what every rank has, on every rank, where the value lies."""
+    total = value.detach().to(_device_of_collectives(), copy=True)
+    dist.all_reduce(total)
+    return total.to(value.device)
+
+
+def _device_of_collectives() -> torch.device:
+    """Where the tensors of collectives must lie."""
+    nccl = dist.get_backend() == "nccl"
+    return torch.device("cuda", torch.cuda.current_device()) if nccl else torch.device("cpu")
 
 
 def this_rank() -> tuple[int, int]:

@@ -20,6 +20,7 @@ from pavi.data import PlateData, Shard, starting_batch
 from pavi.guides import PlateAmortizedGuide
 from pavi.guides.base import Guide
 from pavi.training.chunks import Slice
+from pavi.training.ranks import sum_over_ranks
 
 
 @final
@@ -124,15 +125,7 @@ def assembled(guide: Guide, shard: Shard) -> PlateAmortizedGuide:
     assert isinstance(guide, PlateAmortizedGuide)
     whole = guide.resized(shard.global_rows())
     if shard.ranks > 1:
-        device = _device_of_collectives()
         for site in sharding.owned:
-            table = whole.encoder.tables()[site]
-            rows = table.detach().to(device)  # zeros where another rank has the row
-            dist.all_reduce(rows)
-            table.copy_(rows)
+            table = whole.encoder.tables()[site]  # zeros where another rank has the row
+            table.copy_(sum_over_ranks(table))
     return whole
-
-
-def _device_of_collectives() -> torch.device:
-    nccl = dist.get_backend() == "nccl"
-    return torch.device("cuda", torch.cuda.current_device()) if nccl else torch.device("cpu")

@@ -12,6 +12,7 @@ import torch.distributed as dist
 
 import pavi
 from pavi.data import PlateData, Shard
+from pavi.posterior.encode import encode
 from pavi.training import RanksDDP, assembled
 
 STEPS = 4
@@ -98,6 +99,7 @@ def run(scheme: str, ranks: int, out: Path) -> None:
         "state": module.guide.state_dict(),
         "gradients": gradients.steps,
         "assembled": assembled(module.guide, shard).state_dict(),
+        "encodings": encode(module.guide.encoder, shard.data, shard=shard, budget=2**10),
     }
     torch.save(found, out / f"{scheme}.{rank}.pt")
 

@@ -17,6 +17,7 @@ import pavi
 from pavi.data import PlateBatches, Shard
 from pavi.guides import UIVIGuide
 from pavi.models import gaussian_random_effects
+from pavi.posterior.encode import encode
 
 SCRIPT = Path(__file__).parent / "sharded_processes.py"
 
@@ -69,7 +70,7 @@ def on_one_process(scheme, ranks):
         clipping(guide.parameters())
         optimizer.step()
         scheduler.step()
-    return guide.state_dict(), gradients, shards
+    return guide.state_dict(), gradients, shards, encode(guide.eval().encoder, data)
 
 
 def rows_of(name, value, shard):
@@ -87,7 +88,7 @@ def rows_of(name, value, shard):
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_ranks_equal_one_process_on_the_union(launched, scheme):
     ranks, out = launched
-    state, gradients, shards = on_one_process(scheme, ranks)
+    state, gradients, shards, _ = on_one_process(scheme, ranks)
     for shard, found in zip(shards, found_by(out, scheme, ranks), strict=True):
         assert found["state"].keys() == state.keys()
         for name, value in state.items():
@@ -115,10 +116,22 @@ def test_what_is_shared_is_equal_to_the_last_bit(launched, scheme):
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_every_rank_assembles_the_guide_of_all_rows(launched, scheme):
     ranks, out = launched
-    state, _, _ = on_one_process(scheme, ranks)
+    state, *_ = on_one_process(scheme, ranks)
     for found in found_by(out, scheme, ranks):
         for name, value in state.items():
             torch.testing.assert_close(found["assembled"][name], value, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_encodings_of_a_rank_are_those_from_the_data_of_all(launched, scheme):
+    ranks, out = launched
+    *_, shards, expected = on_one_process(scheme, ranks)
+    for shard, found in zip(shards, found_by(out, scheme, ranks), strict=True):
+        for site, value in expected.items():
+            plates = shard.data.model.sites[site].plates
+            if (split := shard.on(plates)) is not None:
+                value = value.index_select(plates.index(split), torch.as_tensor(shard.rows[split]))
+            torch.testing.assert_close(found["encodings"][site], value, rtol=1e-9, atol=1e-11)
 
 
 @pytest.fixture
