@@ -50,7 +50,7 @@ def test_one_device_is_a_shard_of_its_own(tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["trainer.shard=grup"], r"shard='grup' is not a plate; plates are \['group', 'obs'\]"),
+        (["trainer.shard=class"], r"shard='class' is not a plate; plates are \['group', 'obs'\]"),
         ([*SHARDED, "trainer.devices=64"], r"64 ranks cannot share \d+ rows"),
         ([*SHARDED, "guide.name=uivi"], "needs a PlateAmortizedGuide"),
         ([*SHARDED, "course=3"], "course=3 measures the gap of a guide of all rows"),
