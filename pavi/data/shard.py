@@ -105,9 +105,9 @@ class Shard:
         if not 0 <= rank < ranks:
             raise ValueError(f"rank must be between 0 and {ranks - 1}, got {rank}.")
         edges = strata_edges(data.cardinalities[plate], ranks)
-        rows: dict[str, np.ndarray] = {}
-        strata: dict[str, tuple[int, ...]] = {}
-        for split in split_plates(data.model, plate):
+        rows = {plate: np.arange(edges[rank], edges[rank + 1])}
+        strata = {plate: tuple(np.diff(edges).tolist())}
+        for split in split_plates(data.model, plate)[1:]:
             above = data.parent_rows(split, plate)
             counts = np.bincount(np.searchsorted(edges, above, side="right") - 1, minlength=ranks)
             assert counts.all()  # data with a row that has none below it are refused

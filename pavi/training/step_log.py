@@ -58,8 +58,9 @@ class StepLog(pl.Callback):
     """Logs the ELBO per latent, gradients, rows and the time of the steps that Lightning logs.
 
     `train/elbo_per_latent`, `grad_norm/<tables|networks|flows>` before clipping and averaged over
-    processes, `plates/<plate>/batch`, and, as means since the last such step, `time/step_ms` and
-    `time/wait_ms`, the part of a step that waited for its batch.
+    processes (of tables that are split, the first one's rows), `plates/<plate>/batch`, and, as
+    means since the last such step, `time/step_ms` and `time/wait_ms`, the part of it that was
+    spent waiting for its batch.
 
     Args:
         num_latents: Latent dimensions of the grounded model, on all rows of the plates.
@@ -112,7 +113,8 @@ class StepLog(pl.Callback):
         since, before, had_waited = self._logged
         self._logged = (trainer.global_step, time.perf_counter(), _waited(trainer))
         step, now, waited = self._logged
-        elbo = -float(outputs["loss"])
+        loss = trainer.strategy.reduce(outputs["loss"].detach().clone(), reduce_op="mean")
+        elbo = -float(loss)
         pl_module.log("train/elbo_per_latent", elbo / self._num_latents, batch_size=1)
         pl_module.log("time/step_ms", 1000 * (now - before) / (step - since), batch_size=1)
         wait = 1000 * (waited - had_waited) / (step - since)

@@ -77,11 +77,12 @@ class VariationalInference(pl.LightningModule):
         """
         if self.sharding is None:
             return
-        check_rank(self.sharding.shard, self.trainer)
-        checkpoints = self.trainer.strategy.checkpoint_io
+        trainer = self.trainer
+        check_rank(self.sharding.shard, rank=trainer.global_rank, ranks=trainer.world_size)
+        checkpoints = trainer.strategy.checkpoint_io
         if isinstance(checkpoints, ShardedCheckpoints):
             checkpoints.state = sharded_state(self, self.guide, self.sharding)
-        elif self.trainer.checkpoint_callbacks and self.sharding.owned:
+        elif trainer.checkpoint_callbacks and self.sharding.shard.ranks > 1:
             raise ValueError(
                 f"checkpoints by {type(checkpoints).__name__} would hold the rows of the first "
                 "rank only; use Trainer(plugins=[pavi.training.ShardedCheckpoints()], "
@@ -104,10 +105,7 @@ class VariationalInference(pl.LightningModule):
         if not torch.isfinite(result.loss):
             raise NonFiniteLossError(self._blame(result))
         if logs_this_step(self.trainer):
-            elbo = -result.loss.detach()
-            self.log("train/elbo", elbo, batch_size=1)
-            for name, term in result.terms.items():
-                self.log(f"train/elbo_{name}", term, batch_size=1)
+            self._log_terms(result)
         return result.loss
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
@@ -162,6 +160,15 @@ class VariationalInference(pl.LightningModule):
                 "these sites; a smaller learning rate may help."
             )
 
+    def _log_terms(self, result: ELBOTerms) -> None:
+        """Log the ELBO and its terms, the mean over ranks: one of them may know its rows only."""
+        named = {"train/elbo": -result.loss.detach()}
+        named |= {f"train/elbo_{name}": term for name, term in result.terms.items()}
+        stacked = torch.stack([value.to(result.loss) for value in named.values()])
+        means = self.trainer.strategy.reduce(stacked, reduce_op="mean")
+        for name, value in zip(named, means.unbind(), strict=True):
+            self.log(name, value, batch_size=1)
+
     def _clip(self) -> Tensor:
         """Clip by the norm of all gradients, over all ranks where tables are split."""
         owned = [] if self.sharding is None else list(self.sharding.owned.values())
@@ -189,17 +196,16 @@ class VariationalInference(pl.LightningModule):
         )
 
 
-def check_rank(shard: Shard, trainer: pl.Trainer) -> None:
-    """The trainer has the ranks that the data are shared by.
+def check_rank(shard: Shard, *, rank: int, ranks: int) -> None:
+    """This process is the rank that a shard is of.
 
     Raises:
         ValueError: If not.
     """
-    if (trainer.global_rank, trainer.world_size) != (shard.rank, shard.ranks):
+    if (rank, ranks) != (shard.rank, shard.ranks):
         raise ValueError(
             f"the shard is that of rank {shard.rank} of {shard.ranks}; this process is rank "
-            f"{trainer.global_rank} of {trainer.world_size}. Make it with "
-            "rank=trainer.global_rank and ranks=trainer.world_size."
+            f"{rank} of {ranks}. Make it with rank=trainer.global_rank and ranks=trainer.world_size."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -10,11 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.distributed.checkpoint.filesystem import FileSystemWriter
 from training.resuming_processes import RUN, SCHEME, module_of, run
 from training.sharded_processes import SCHEMES, data_of
 
 import pavi
 from pavi.data import Shard
+from pavi.files import DiskFullError
 from pavi.training import checkpoint_to_resume, latest_checkpoint
 from pavi.training.sharded_files import read_sharded
 from pavi.training.sharded_state import sharded_state
@@ -217,3 +220,13 @@ def test_a_run_that_was_not_sharded_is_no_start_for_one_that_is(tmp_path):
         ValueError, match=r"step=3.ckpt is one file, of a run that was not sharded"
     ):
         pavi.fit(data.model, data, **{**settings(tmp_path), "steps": 4})
+
+
+def test_a_full_disk_leaves_the_checkpoints_that_are_there(folder, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(FileSystemWriter, "write_data", full)
+    with pytest.raises(DiskFullError, match=r"step=5.ckpt could not be written"):
+        run(folder, 6, rank=0, ranks=1)
+    assert sorted(path.name for path in folder.iterdir()) == ["step=3.ckpt", "step=4.ckpt"]

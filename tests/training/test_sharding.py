@@ -8,9 +8,11 @@ import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from training.sharded_processes import SCHEMES, STEPS, data_of, guide_of
 
 import pavi
@@ -183,3 +185,18 @@ def test_one_device_is_a_shard_of_its_own(problem):
     other = pavi.fit(*problem, shard="group", **settings)
     for name, value in one.trained.state_dict().items():
         torch.testing.assert_close(other.trained.state_dict()[name], value)
+
+
+def test_checkpoints_of_the_first_rank_alone_are_refused(problem):
+    model, data = problem
+    shard = Shard.of(data, "group", rank=0, ranks=2)
+    guide = pavi.PlateAmortizedGuide(model, shard.data.cardinalities)
+    module = pavi.VariationalInference(guide, shard=shard)
+    module.trainer = SimpleNamespace(
+        global_rank=0,
+        world_size=2,
+        strategy=SimpleNamespace(checkpoint_io=TorchCheckpointIO()),
+        checkpoint_callbacks=["any"],
+    )
+    with pytest.raises(ValueError, match=r"TorchCheckpointIO would hold the rows of the first"):
+        module.setup("fit")

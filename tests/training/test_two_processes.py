@@ -41,11 +41,13 @@ def on_one_process(scheme):
     return module.guide.state_dict()
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_two_processes_equal_one_on_the_union(scheme, tmp_path):
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    """Where the first of two processes wrote its guides."""
+    out = tmp_path_factory.mktemp("guides")
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     finished = subprocess.run(
-        [sys.executable, *launch, SCRIPT, scheme, tmp_path / "guide.pt"],
+        [sys.executable, *launch, SCRIPT, out],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -53,7 +55,12 @@ def test_two_processes_equal_one_on_the_union(scheme, tmp_path):
         check=False,
     )
     assert finished.returncode == 0, finished.stderr
-    found = torch.load(tmp_path / "guide.pt")
+    return out
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_two_processes_equal_one_on_the_union(scheme, out):
+    found = torch.load(out / f"{scheme}.pt")
     expected = on_one_process(scheme)
     assert found.keys() == expected.keys()
     for name, value in expected.items():

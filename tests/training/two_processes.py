@@ -1,4 +1,4 @@
-"""One rank of a run on two: `torchrun --nproc-per-node 2 two_processes.py SCHEME OUT`."""
+"""One rank of runs on two: `torchrun --nproc-per-node 2 two_processes.py OUT`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def build(encodings: pavi.encodings.Encodings) -> tuple[pavi.PlateData, pavi.Var
     return data, pavi.VariationalInference(guide, optimization=optimization)
 
 
-def main(scheme: str, out: Path) -> None:
+def run(scheme: str, out: Path) -> None:
     """Train, and let the first rank write the guide."""
     batch, encodings = SCHEMES[scheme]
     data, module = build(encodings)
@@ -53,6 +53,12 @@ def main(scheme: str, out: Path) -> None:
     trainer.fit(module, pavi.PlateDataModule(data, batch=batch, seed=5))
     if trainer.is_global_zero:
         torch.save(module.guide.state_dict(), out)
+
+
+def main(out: Path) -> None:
+    """All schemes, one after the other."""
+    for scheme in SCHEMES:
+        run(scheme, out / f"{scheme}.pt")
     # A process that ends while the other still talks to it may abort.
     dist.barrier()
     dist.destroy_process_group()
@@ -60,4 +66,4 @@ def main(scheme: str, out: Path) -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(Path(sys.argv[1]))
