@@ -205,7 +205,7 @@ def check_rank(shard: Shard, *, rank: int, ranks: int) -> None:
     if (rank, ranks) != (shard.rank, shard.ranks):
         raise ValueError(
             f"the shard is that of rank {shard.rank} of {shard.ranks}; this process is rank "
-            f"{rank} of {ranks}. Make it with rank=trainer.global_rank and ranks=trainer.world_size."
+            f"{rank} of {ranks}. Make it with those of the trainer, global_rank and world_size."
         )
 
 
