@@ -74,7 +74,8 @@ def read_sharded(path: Path, state: ShardedState) -> dict[str, Any]:
     """The checkpoint of this rank; every rank must call this.
 
     Raises:
-        ValueError: On every rank, if the folder does not hold what was written to it.
+        ValueError: On every rank, if the folder does not hold what was written to it, or is one
+            of another model or other data.
         RankError: On every rank, if one of them cannot read it.
     """
     rank, ranks = this_rank()
@@ -90,7 +91,10 @@ def read_sharded(path: Path, state: ShardedState) -> dict[str, Any]:
     owned: dict[str, Tensor] = {}
     for name, stored in reader.read_metadata().state_dict_metadata.items():
         assert isinstance(stored, TensorStorageMetadata)
-        owned[name] = state.empty(name, width=stored.size[-1], dtype=stored.properties.dtype)
+        try:
+            owned[name] = state.empty(name, size=stored.size, dtype=stored.properties.dtype)
+        except ValueError as error:
+            raise ValueError(f"checkpoint {path} is of another run: {error}.") from None
     with _alone_too():
         planner = SliceLoadPlanner(state.slices(owned))
         load(owned, storage_reader=reader, planner=planner)

@@ -64,9 +64,27 @@ class ShardedState:
         """Where owned tensors lie among those of all ranks."""
         return {name: self._sharding.slice_of(name.split("/")[0]) for name in names}
 
-    def empty(self, name: str, *, width: int, dtype: torch.dtype) -> Tensor:
-        """A tensor to read an owned one into."""
-        return torch.empty(*self._sharding.shape(name.split("/")[0]), width, dtype=dtype)
+    def empty(self, name: str, *, size: torch.Size, dtype: torch.dtype) -> Tensor:
+        """A tensor to read an owned one into.
+
+        Args:
+            name: Of the tensor.
+            size: What all ranks have of it, in a checkpoint.
+            dtype: Of its numbers.
+
+        Raises:
+            ValueError: If all ranks of this run have another size of it.
+        """
+        site = name.split("/")[0]
+        if site not in self._names:
+            raise ValueError(f"it has rows of site {site!r}; this run has {list(self._names)}")
+        found = torch.empty(*self._sharding.shape(site), size[-1], dtype=dtype)
+        if (whole := self._sharding.slice_of(site).whole(found.shape)) != size:
+            raise ValueError(
+                f"it has {tuple(size[:-1])} rows of site {site!r}, and the data of this run "
+                f"{tuple(whole[:-1])}"
+            )
+        return found
 
     def _number(self, optimizer: Mapping[str, Any], site: str) -> int:
         """The number of a table in the state of `RowAdam`."""

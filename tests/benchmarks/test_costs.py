@@ -15,12 +15,11 @@ STEP = Step(fixed=0.01, each=1e-6, times=[1.0, 1.0, 1.3])
 NETWORK = Network(latency=1e-5, bandwidth=1e9)
 
 
-@pytest.mark.parametrize("free", [False, True], ids=["computed", "free"])
-def test_bytes_are_those_that_two_ranks_send_and_hold(free):
-    workload = Workload(subjects=4, vertices=16, free=free, drawn=(1, 4))
+def test_bytes_are_those_that_two_ranks_send_and_hold():
+    workload = Workload(subjects=4, vertices=16, free=True, drawn=(1, 4))
     costs = workload.costs(step=STEP, network=NETWORK)
     sizes = ("--subjects", 4, "--vertices", 16, "--drawn", 1, 4)
-    options = ("--steps", 20, "--count", *(["--free"] if free else []))
+    options = ("--steps", 20, "--count", "--free")
     one = launched("benchmarks.ranks.worker", *sizes, *options, ranks=2)
     assert one["bytes_per_step"] == pytest.approx(costs.bytes_per_step)
     # Beside the formula, every weight has a count of its steps.

@@ -230,3 +230,15 @@ def test_a_full_disk_leaves_the_checkpoints_that_are_there(folder, monkeypatch):
     with pytest.raises(DiskFullError, match=r"step=5.ckpt could not be written"):
         run(folder, 6, rank=0, ranks=1)
     assert sorted(path.name for path in folder.iterdir()) == ["step=3.ckpt", "step=4.ckpt"]
+
+
+def test_rows_of_other_data_are_told(folder):
+    data = data_of(SCHEME).subset(lea=range(4))
+    shard = Shard.of(data, "lea", rank=0, ranks=1)
+    guide = pavi.PlateAmortizedGuide(data.model, shard.data.cardinalities).double()
+    module = pavi.VariationalInference(guide, shard=shard)
+    state = sharded_state(module, guide, module.sharding)
+    with pytest.raises(
+        ValueError, match=r"it has \(5,\) rows of site 'a', and the data .* \(4,\)"
+    ):
+        read_sharded(folder / "step=4.ckpt", state)
