@@ -86,6 +86,11 @@ def prepare(config: ParcellationConfig) -> Prepared:
     """
     assert config.out is not None
     path = Path(config.cohort)
+    if config.trainer.shard is not None:
+        raise ValueError(
+            f"trainer.shard={config.trainer.shard} is not known to a parcellation, whose ranks "
+            "all read the same store; leave it out. trainer.devices works as ever."
+        )
     check_logger(config.logger)
     folder = RunFolder(Path(config.out))
     folder.check(config)

@@ -252,6 +252,7 @@ def test_another_config_is_refused_in_the_folder_of_a_run(cohort, finished):
             "250 of plate 'vertex', which must be a multiple of train.blocks, 64",
         ),
         ("cohort=nowhere", "nowhere"),
+        ("trainer.shard=subject", "trainer.shard=subject is not known to a parcellation"),
     ],
 )
 def test_what_does_not_fit_is_said_before_any_work(cohort, tmp_path, override, message, capsys):
