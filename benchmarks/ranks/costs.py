@@ -30,9 +30,9 @@ from typing import final
 import numpy as np
 
 BYTES = 4  # of a number
-# Of a step, whatever is fitted: Lightning asks for signals (8), the norm over ranks (8, where
-# there are tables), a signal every fourth step (8 / 4), the ELBO every tenth (4 / 10).
-ALWAYS, NORM = 8 + 8 / 4 + 4 / 10, 8
+# Of a step, whatever is fitted: a signal every fourth step (8 / 4), the ELBO every tenth (4 / 10),
+# and the norm over ranks (8, where there are tables).
+ALWAYS, NORM = 8 / 4 + 4 / 10, 8
 
 
 @final
@@ -175,7 +175,6 @@ class Costs:
         """Of a step on so many ranks."""
         alone = self.step.fixed + self.step.each * self.drawn
         travel = self.network.reduce_seconds(self.reduced_bytes, ranks)
-        travel += self.network.reduce_seconds(8, ranks)  # Lightning's
         if self.gathered_bytes:
             travel += self.network.gather_seconds(8, ranks)
             travel += self.network.gather_seconds(self.gathered_bytes, ranks)

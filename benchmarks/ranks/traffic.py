@@ -9,16 +9,13 @@ from typing import Any, final
 import pytorch_lightning as pl
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
-from torch.nn.parallel import DistributedDataParallel
 
 
 @final
 class Traffic(pl.Callback):
     """Counts the bytes and the calls of the collectives of the steps of a run.
 
-    They are counted where this library, Lightning and `DistributedDataParallel`, by a hook, call
-    `torch.distributed`.
+    They are counted where this library and Lightning call `torch.distributed`.
     """
 
     def __init__(self) -> None:
@@ -26,10 +23,6 @@ class Traffic(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Count from here."""
-        model = trainer.strategy.model
-        if isinstance(model, DistributedDataParallel):
-            # What it does by itself as well, where it can be counted.
-            model.register_comm_hook(dist.group.WORLD, allreduce_hook)
         self.bytes = self.calls = self.steps = 0
 
     def on_train_batch_end(self, *_: Any) -> None:

@@ -1,9 +1,13 @@
-"""Averaging the gradients of encoding tables over the processes of a run.
+"""Averaging gradients over the processes of a run.
+
+The weights that all rows share are few, some thousand numbers, so that what they cost is not their
+bytes but the calls: they travel in one piece, once the gradient is whole.
+(`DistributedDataParallel` sends large gradients while others are still being computed, by a hook
+per parameter; with small ones the hooks take longer than what they hide.)
 
 Each process draws rows of its own, so the row-sparse gradients of a table differ in their rows.
-`DistributedDataParallel` averages dense gradients of one shape; tables are left out of it and
-exchanged here, row by row: what travels is what was drawn, whatever the cardinality. All tables
-travel together, in two collectives: how many rows each process has, then rows and values.
+Tables are exchanged row by row: what travels is what was drawn, whatever the cardinality. All of
+them travel together, in two collectives: how many rows each process has, then rows and values.
 """
 
 from __future__ import annotations
@@ -26,15 +30,47 @@ class _Drawn(NamedTuple):
 
 
 def leave_out(module: nn.Module, tables: Sequence[nn.Parameter]) -> None:
-    """Keep `DistributedDataParallel` from averaging the gradients of these parameters.
+    """Keep strategies from averaging the gradients of these parameters.
 
-    Nor does it send buffers in every step: what a guide learns of the data comes from one batch,
-    and clipping sees the same norms everywhere. `share_buffers` sends them once.
+    It is a mark on the module, which `DistributedDataParallel` knows too. Nor are buffers sent in
+    every step: what a guide learns of the data comes from one batch, and clipping sees the same
+    norms everywhere. `share_buffers` sends them once.
     """
     left_out = {id(table) for table in tables}
     names = [name for name, p in module.named_parameters() if id(p) in left_out]
     names += [name for name, _ in module.named_buffers()]
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(module, names)
+
+
+def left_in(module: nn.Module) -> list[nn.Parameter]:
+    """The parameters whose gradients a strategy is to average: all trained ones not left out."""
+    apart = set(getattr(module, "_ddp_params_and_buffers_to_ignore", ()))
+    return [p for name, p in module.named_parameters() if p.requires_grad and name not in apart]
+
+
+def share_weights(weights: Sequence[nn.Parameter]) -> None:
+    """Give every process the weights of the first."""
+    for alike in _by_kind(weights):
+        flat = torch.cat([weight.detach().view(-1) for weight in alike])
+        dist.broadcast(flat, 0)
+        for weight, values in zip(alike, _pieces(flat, alike), strict=True):
+            weight.detach().copy_(values)
+
+
+def average_weights(weights: Sequence[nn.Parameter]) -> None:
+    """Replace the gradient of every weight by its mean over all processes, in one collective.
+
+    Every process must call this with the same weights. One without a gradient counts as zeros, so
+    that what travels has the same length everywhere.
+    """
+    ranks = dist.get_world_size()
+    for alike in _by_kind(weights):
+        parts = [torch.zeros_like(w) if w.grad is None else w.grad for w in alike]
+        flat = torch.cat([part.reshape(-1) for part in parts])
+        dist.all_reduce(flat)
+        flat /= ranks
+        for weight, mean in zip(alike, _pieces(flat, alike), strict=True):
+            weight.grad = mean
 
 
 def share_buffers(module: nn.Module) -> None:
@@ -88,6 +124,20 @@ def average_owned(tables: Sequence[nn.Parameter], ranks: int) -> None:
     for table in tables:
         if table.grad is not None:
             table.grad /= ranks
+
+
+def _by_kind(weights: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
+    """Those that one tensor can hold together."""
+    kinds: dict[torch.dtype, list[nn.Parameter]] = {}
+    for weight in weights:
+        kinds.setdefault(weight.dtype, []).append(weight)
+    return list(kinds.values())
+
+
+def _pieces(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
+    """Views of one piece, in the shapes of what it was made of."""
+    pieces = flat.split([tensor.numel() for tensor in like])
+    return [piece.view_as(tensor) for piece, tensor in zip(pieces, like, strict=True)]
 
 
 def _drawn(table: nn.Parameter) -> _Drawn:

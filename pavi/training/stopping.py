@@ -33,7 +33,8 @@ if sys.platform != "win32":
     STOPS.append(signal.SIGUSR1)
 # What a signal does unless somebody has decided otherwise.
 DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
-# Processes ask each other once in so many steps, since asking takes some of the time of a step.
+# Processes ask each other once in so many steps, and hear of it a step later: the question travels
+# while they go on.
 AGREE_EVERY = 4
 # What the libraries below torch.distributed say of a process that is not there any more.
 LOST = ("gloo", "NCCL", "closed by peer", "reset by peer", "Broken pipe", "Socket", "TCPStore")
@@ -80,6 +81,7 @@ class StopSignals(pl.Callback):
         self._keeps = keeps
         self._before: dict[signal.Signals, Any] = {}
         self._received = 0  # the number of a signal
+        self._asked: tuple[dist.Work, torch.Tensor] | None = None
         self._seen = 0
         self.stopping = False  # whether all processes know of it
 
@@ -111,13 +113,19 @@ class StopSignals(pl.Callback):
         if trainer.global_step == self._seen:  # gradients are still being accumulated
             return
         self._seen = trainer.global_step
-        if trainer.world_size > 1:
-            if self._seen % AGREE_EVERY:
-                return
+        if trainer.world_size == 1:
+            self.stopping = self._received != 0
+            return
+        self._hear()
+        if self._seen % AGREE_EVERY == 0:
             received = torch.tensor(self._received, device=trainer.strategy.root_device)
-            dist.all_reduce(received, op=dist.ReduceOp.MAX)
-            self._received = int(received)
-        self.stopping = self._received != 0
+            work = dist.all_reduce(received, op=dist.ReduceOp.MAX, async_op=True)
+            assert work is not None
+            self._asked = work, received
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave no question open."""
+        self._hear()
 
     def raise_if_stopped(self, trainer: pl.Trainer) -> None:
         """After a run, see whether it was a signal that ended it.
@@ -135,6 +143,15 @@ class StopSignals(pl.Callback):
         if self._received == signal.SIGINT and trainer.is_global_zero:
             raise KeyboardInterrupt(stopped.message)
         raise stopped
+
+    def _hear(self) -> None:
+        """What all processes know after the question asked last."""
+        if self._asked is None:
+            return
+        (work, received), self._asked = self._asked, None
+        work.wait()
+        if agreed := int(received):
+            self._received, self.stopping = agreed, True
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and self._received == signal.SIGINT:

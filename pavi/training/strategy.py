@@ -8,15 +8,19 @@ from typing import Any, final
 import pytorch_lightning as pl
 import torch.distributed as dist
 from pytorch_lightning.strategies import DDPStrategy
+from torch import Tensor, nn
 
+from pavi.training.exchange import average_weights, left_in, share_weights
 from pavi.training.quiet import quiet
+from pavi.training.stopping import StopSignals
 
 
 @final
 class RanksDDP(DDPStrategy):
-    """`DistributedDataParallel` as runs of this library need it.
+    """Data-parallel training whose few weights are averaged in one piece after each gradient.
 
-    Gradients are views of what is sent, which saves a copy.
+    The gradients are those of `DistributedDataParallel`, which this does without: see
+    `pavi.training.exchange`. Parameters that a module leaves out of it are left out here as well.
 
     Args:
         sharded: Whether every rank has rows of its own to write to a checkpoint. Otherwise the
@@ -24,8 +28,29 @@ class RanksDDP(DDPStrategy):
     """
 
     def __init__(self, *, sharded: bool = False) -> None:
-        super().__init__(gradient_as_bucket_view=True)
+        super().__init__()
         self._sharded = sharded
+        self._weights: list[nn.Parameter] = []
+
+    def configure_ddp(self) -> None:
+        """Start all ranks with the weights of the first, in place of a wrapper that does."""
+        assert self.lightning_module is not None
+        self._weights = left_in(self.lightning_module)
+        share_weights(self._weights)
+
+    def setup(self, trainer: pl.Trainer) -> None:
+        """See `DDPStrategy`; and spare a collective in every step.
+
+        Before each step Lightning has the first rank tell the others whether SIGTERM came, for
+        which the others wait. `StopSignals`, which handles the signal, tells them on its own.
+        """
+        super().setup(trainer)
+        if any(isinstance(callback, StopSignals) for callback in trainer.callbacks):  # type: ignore[attr-defined]
+            trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _tell_nothing  # type: ignore[method-assign]
+
+    def post_backward(self, closure_loss: Tensor) -> None:
+        """Average the gradients of the weights."""
+        average_weights(self._weights)
 
     def setup_environment(self) -> None:
         """See `DDPStrategy`; Lightning itself takes leave of NCCL alone when a process ends."""
@@ -38,6 +63,10 @@ class RanksDDP(DDPStrategy):
         """See `DDPStrategy`."""
         if self._sharded or self.is_global_zero:
             self.checkpoint_io.save_checkpoint(checkpoint, filepath, storage_options)
+
+
+def _tell_nothing() -> None:
+    """In place of what is told another way."""
 
 
 def leave() -> None:

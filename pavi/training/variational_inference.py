@@ -125,9 +125,9 @@ class VariationalInference(pl.LightningModule):
         }
 
     def on_after_backward(self) -> None:
-        """Average the gradients of tables over processes; Lightning does so for the others.
+        """Average the gradients of tables over processes; the strategy does so for the others.
 
-        Here, so that a callback that looks at gradients before the optimiser sees them averaged.
+        Both before a callback that looks at gradients before the optimiser.
         """
         if (ranks := self.trainer.world_size) == 1:
             return

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training.two_processes import SCHEMES, STEPS, build
+from training.two_processes import SCHEMES, STEPS, STRATEGIES, build
 
 from pavi.data.module import PlateBatches
 
@@ -59,8 +59,9 @@ def out(tmp_path_factory):
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_two_processes_equal_one_on_the_union(scheme, out):
-    found = torch.load(out / f"{scheme}.pt")
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_two_processes_equal_one_on_the_union(strategy, scheme, out):
+    found = torch.load(out / f"{strategy} {scheme}.pt")
     expected = on_one_process(scheme)
     assert found.keys() == expected.keys()
     for name, value in expected.items():
