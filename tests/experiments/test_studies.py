@@ -139,6 +139,37 @@ def test_a_plan_names_what_does_not_exist(tmp_path):
         plan("E2", study, "desk", out=tmp_path)
 
 
+def test_a_preset_may_have_the_last_word_and_other_seeds_for_a_case(tmp_path):
+    study = load_study("E4")
+    splines = study.methods["PAVI-F splines"].set["NC"]
+    assert splines == ["train.steps=6000"]  # above what desk says of steps, and below smoke
+    desk, smoke = (plan("E4", study, preset, out=tmp_path) for preset in ("desk", "smoke"))
+    for runs, steps in ((desk, 6000), (smoke, 4)):
+        (found,) = {run.config.train.steps for run in runs if run.method == "PAVI-F splines"}
+        assert found == steps
+    fits = {
+        case: [
+            (run.config.problem.seed, run.config.seed)
+            for run in desk
+            if (run.case, run.method) == (case, "mean field")
+        ]
+        for case in study.cases
+    }
+    assert fits.pop("MS-HBM toy") == [(0, 0), (1, 0)]
+    assert set(map(tuple, fits.values())) == {((0, 0), (0, 1), (1, 0), (1, 1))}
+    study.presets["desk"].case_seeds = {"HBM": 1}
+    with pytest.raises(ValueError, match=r"case_seeds names \['HBM'\]; there are \['GRE G=3'"):
+        plan("E4", study, "desk", out=tmp_path)
+    with pytest.raises(ValueError, match=r"case_seeds.HV must be positive, got 0"):
+        PresetConfig(case_seeds={"HV": 0})
+
+
+def test_smoke_covers_every_case_and_method_of_the_expressivity_study(tmp_path):
+    study = load_study("E4")
+    smoke, full = (plan("E4", study, preset, out=tmp_path) for preset in ("smoke", "full"))
+    assert {(run.case, run.method) for run in smoke} == {(run.case, run.method) for run in full}
+
+
 def test_a_level_is_reached_between_two_points():
     course = pd.DataFrame(
         {
@@ -245,7 +276,12 @@ def test_what_a_simulated_run_would_not_heed_is_refused(command, tmp_path):
 
 def test_studies_name_files_that_are_runs_themselves():
     folder = Path(experiments.studies.config.FOLDER)
-    for name in study_names():
-        named = {method.config for method in load_study(name).methods.values()}
-        there = {path.name for path in (folder / name).glob("*.yaml")} - {"study.yaml"}
-        assert named == there
+    named = {
+        (folder / name / method.config).resolve()
+        for name in study_names()
+        for method in load_study(name).methods.values()
+    }
+    there = {path.resolve() for path in folder.rglob("*.yaml") if path.name != "study.yaml"}
+    assert named == there
+    texts = [path.read_text().split("\n", 1)[1] for path in there]  # without the comment
+    assert sorted(texts) == sorted(set(texts))
