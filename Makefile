@@ -33,7 +33,7 @@ demo: $(STAMP) ## fit the three-level school model to Chem97 and draw its figure
 
 PRESET ?= smoke
 reproduce: $(STAMP) ## every ablation of the paper; PRESET=smoke, desk or full
-	@failed=; for study in $(notdir $(patsubst %/,%,$(sort $(wildcard configs/reproduce/*/)))); do \
+	@failed=; for study in $(notdir $(patsubst %/study.yaml,%,$(sort $(wildcard configs/reproduce/*/study.yaml)))); do \
 		$(BIN)/python -m experiments.reproduce $$study --preset $(PRESET) || failed="$$failed $$study"; \
 	done; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
 

@@ -1,4 +1,4 @@
-"""The figures of the demo, with matplotlib's object interface."""
+"""Figures of fits and group effects, and how every figure is saved, by matplotlib's objects."""
 
 from __future__ import annotations
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import torch
 
+from experiments.programs import jobs_beside
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("pavi-torch", "torch", "pytorch-lightning", "zuko", "numpy", "omegaconf")
 
@@ -31,6 +33,7 @@ def provenance(*, seed: int, command: Sequence[str]) -> dict[str, object]:
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": list(command),
         "seed": seed,
+        "jobs": jobs_beside(),
         "commit": _git("rev-parse", "HEAD"),
         "dirty": None if status is None else bool(status),
         "versions": {

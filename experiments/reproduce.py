@@ -10,17 +10,22 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from experiments.config_file import plain
+from experiments.ends import ENDS, told
 from experiments.figures import save
+from experiments.folder_lock import locked
 from experiments.provenance import command_line, provenance
 from experiments.run_folder import RunFolder
-from experiments.studies.carry_out import Outcome, outcomes
+from experiments.studies.carry_out import outcomes
 from experiments.studies.config import StudyConfig, load_study, study_names
+from experiments.studies.crew import Crew
+from experiments.studies.outcome import Outcome
 from experiments.studies.plan import PlannedRun, plan
 from experiments.studies.reference import failures, with_gaps
 from experiments.studies.report import Findings
@@ -28,24 +33,43 @@ from experiments.studies.reports import REPORTS
 from experiments.studies.rows import courses, tidy
 from experiments.tables import cell, markdown
 from pavi.files import write_text
+from pavi.training import exits_on_signals
 
 COMMITTED, SMOKE = "desk", "smoke"  # the preset whose results are kept; one that only runs
 
 
 def reproduce(
-    name: str, study: StudyConfig, runs: Sequence[PlannedRun], *, jobs: int, console: Console
+    name: str, study: StudyConfig, runs: Sequence[PlannedRun], crew: Crew, *, console: Console
 ) -> list[Outcome]:
-    """Carry out what is not complete; the outcomes in the order of the plan."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    """Carry out what is not complete; the outcomes in the order of the plan.
+
+    Args:
+        name: Of the study.
+        study: Its config.
+        runs: Its runs.
+        crew: On which processes.
+        console: For the progress: of the study, and of the runs that are under way.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"))
     found: list[Outcome] = []
-    with Progress(*columns, TimeElapsedColumn(), console=console) as bar:
-        task = bar.add_task(f"{name}: {study.question}", total=len(runs))
-        for outcome in outcomes(runs, jobs=jobs):
-            found.append(outcome)
-            bar.advance(task)
-            if outcome.error:
-                bar.console.print(f"{outcome.run.name} failed: {outcome.error}", markup=False)
     place = {run.folder: index for index, run in enumerate(runs)}
+    with Progress(*columns, TimeElapsedColumn(), console=console) as bar:
+        title = f"{name}: {study.question}"
+        whole = bar.add_task(title, total=len(runs), count=f"0/{len(runs)}")
+        lines: dict[Path, TaskID] = {}
+
+        def begun(run: PlannedRun) -> None:
+            lines[run.folder] = bar.add_task(run.name, total=None, count="")
+
+        # Closed, since that is what ends the processes of an interrupted study.
+        with closing(outcomes(runs, crew, begun=begun)) as ended:
+            for outcome in ended:
+                found.append(outcome)
+                bar.update(whole, advance=1, count=f"{len(found)}/{len(runs)}")
+                if (line := lines.pop(outcome.run.folder, None)) is not None:
+                    bar.remove_task(line)
+                if outcome.error:
+                    bar.console.print(f"{outcome.run.name} failed: {outcome.error}", markup=False)
     return sorted(found, key=lambda outcome: place[outcome.run.folder])
 
 
@@ -87,7 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line.
 
     Returns:
-        The exit code: 0, 1 if a run failed, 2 if what was asked for is wrong, 130 on Ctrl-C.
+        The exit code: 0, 1 if a run failed, 2 if what was asked for is wrong, 130 on Ctrl-C, 75
+        if the same command can go on after a signal.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     parser = argparse.ArgumentParser(
@@ -103,24 +128,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="the folder of what is made of them; results/<name>, or <name>-<preset>",
     )
     parsed = parser.parse_intermixed_args(given)
+    with exits_on_signals():
+        return _reproduce(parsed, command_line("experiments.reproduce", given))
+
+
+def _reproduce(parsed: argparse.Namespace, command: Sequence[str]) -> int:
+    """Plan, carry out and tell; returns the exit code."""
     name, preset = parsed.name, parsed.preset
     label = f"{name}-{preset}"
     out = Path(parsed.out or f"runs/reproduce/{label}")
     results = Path(parsed.results or f"results/{name if preset == COMMITTED else label}")
-    try:
-        study = load_study(name)
-        runs = plan(name, study, preset, out=out, overrides=parsed.overrides)
-        _check(study, runs, jobs=parsed.jobs)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    try:
-        found = reproduce(name, study, runs, jobs=parsed.jobs, console=Console(stderr=True))
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from what is there.", file=sys.stderr)
-        return 130
-    about = provenance(seed=0, command=command_line("experiments.reproduce", given))
-    tell(name, study, found, results, about={"preset": preset, "jobs": parsed.jobs, **about})
+    with ExitStack() as stack:
+        try:
+            study = load_study(name)
+            runs = plan(name, study, preset, out=out, overrides=parsed.overrides)
+            _check(study, runs, jobs=parsed.jobs)
+            lock = stack.enter_context(locked(out, what="study"))
+        except ValueError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        try:
+            crew = Crew(parsed.jobs, command=command, logs=out / "workers", lock=lock)
+            found = reproduce(name, study, runs, crew, console=Console(stderr=True))
+        except ENDS as end:
+            return told(end, where=f"Complete runs are in {out}.", command=command)
+    about = provenance(seed=0, command=command)
+    tell(name, study, found, results, about={"preset": preset, **about, "jobs": parsed.jobs})
     broken = failures(found)
     line = {"results": str(results), "runs": len(found), "failed": len(broken)}
     print(json.dumps(line))

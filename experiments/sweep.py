@@ -6,7 +6,6 @@ python -m experiments.sweep configs/sweeps/gre_tpe.yaml trials=30 --jobs 2
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 import time
@@ -147,8 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             executor = _slurm(config, folder)
             lock = stack.enter_context(folder.locked())
             if executor is None:
-                threads = max(1, (os.cpu_count() or 1) // parsed.jobs)
-                executor = LocalExecutor(threads=threads, lock=lock)
+                executor = LocalExecutor(jobs=parsed.jobs, lock=lock)
             folder.create(config, provenance(seed=config.seed, command=command))
         except ValueError as error:
             print(f"error: {error}", file=sys.stderr)

@@ -17,7 +17,8 @@ class MethodConfig:
     """One of the methods that a study compares.
 
     Args:
-        config: The YAML file of its runs, beside the study's.
+        config: The YAML file of its runs, relative to the study's; what several studies have in
+            common is in `../methods`.
         simulated: Whether it is trained over simulated data sets, once for all data sets.
         skip: Cases that it cannot run or that would take too long.
         set: Per case, overrides of its own.
@@ -36,21 +37,26 @@ class PresetConfig:
     Args:
         data: The number of data sets, of the seeds 0, 1, ...
         seeds: The number of seeds of the fit on every data set.
+        case_seeds: Per case, another number of them.
         cases: Which cases; all of them if null.
         methods: Which methods; all of them if null.
         set: Overrides for every run.
+        above: Overrides for every run, above those of its case and its method.
     """
 
     data: int = 1
     seeds: int = 1
+    case_seeds: dict[str, int] = field(default_factory=dict)
     cases: list[str] | None = None
     methods: list[str] | None = None
     set: list[str] = field(default_factory=list)
+    above: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for name in ("data", "seeds"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}.")
+        counts = {f"case_seeds.{case}": number for case, number in self.case_seeds.items()}
+        for name, number in {"data": self.data, "seeds": self.seeds, **counts}.items():
+            if number < 1:
+                raise ValueError(f"{name} must be positive, got {number}.")
 
 
 @dataclass

@@ -26,7 +26,7 @@ COLORS = {
     "ADAVI": "#111111",
     "UIVI": "#d45087",
     "branch": "#2a9d8f",
-    "total flow": "#6c757d",
+    "TLSF": "#6c757d",
 }
 
 

@@ -67,6 +67,7 @@ def plan(
     chosen = study.presets[preset]
     methods = _known("methods", chosen.methods, list(study.methods))
     cases = _known("cases", chosen.cases, list(study.cases))
+    _known("case_seeds", list(chosen.case_seeds), list(study.cases))
     runs = []
     for case in cases:
         for method in methods:
@@ -76,9 +77,10 @@ def plan(
             if case in entry.skip:
                 continue
             shared = [*study.set, *chosen.set, *study.cases[case], *entry.set.get(case, [])]
-            common = load(FOLDER / name / entry.config, [*shared, *overrides])
+            file = (FOLDER / name / entry.config).resolve()
+            common = load(file, [*shared, *chosen.above, *overrides])
             number = chosen.data if entry.simulated else None
-            for data, seed in _seeds(chosen, simulated=entry.simulated):
+            for data, seed in _seeds(chosen, case, simulated=entry.simulated):
                 problem = replace(common.problem, seed=data)
                 folder = str(out / _slug(method, case, f"{data}-{seed}"))
                 config = replace(common, problem=problem, seed=seed, out=folder)
@@ -86,10 +88,11 @@ def plan(
     return runs
 
 
-def _seeds(preset: PresetConfig, *, simulated: bool) -> list[tuple[int, int]]:
+def _seeds(preset: PresetConfig, case: str, *, simulated: bool) -> list[tuple[int, int]]:
     """Seeds of data and of fits; a guide for all data sets needs one fit per seed."""
     data = [DATA_SEED] if simulated else range(DATA_SEED, DATA_SEED + preset.data)
-    return [(number, seed) for number in data for seed in range(preset.seeds)]
+    seeds = preset.case_seeds.get(case, preset.seeds)
+    return [(number, seed) for number in data for seed in range(seeds)]
 
 
 def _known(what: str, chosen: Sequence[str] | None, existing: list[str]) -> list[str]:

@@ -14,19 +14,19 @@ PUBLISHED: Mapping[str, Mapping[str, str]] = {
         "mean field": "245",
         "ADAVI": "225",
         "cascading flows": "236 (amortised)",
-        "total flow": "237 (amortised)",
+        "TLSF": "237 (amortised)",
     },
     "GRE G=30": {
         "mean field": "2440",
         "ADAVI": "2320",
         "cascading flows": "2380 (amortised)",
-        "total flow": "2270 (amortised)",
+        "TLSF": "2270 (amortised)",
     },
     "NC": {"mean field": "-21.0", "cascading flows": "-17.5 (amortised)", "ADAVI": "-17.6"},
     "GM": {
         "mean field": "171",
         "cascading flows": "191 (-7000 amortised)",
-        "total flow": "181",
+        "TLSF": "181",
         "ADAVI": "-494",
     },
 }

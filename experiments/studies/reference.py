@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from experiments.studies.carry_out import Outcome
+from experiments.studies.outcome import Outcome
 
 # Below so many effective draws an importance-weighted bound says little about the evidence.
 LEAST_SIZE = 100.0

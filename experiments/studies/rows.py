@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from experiments.run_folder import RunFolder
-from experiments.studies.carry_out import Outcome
+from experiments.studies.outcome import Outcome
 
 # Where a run comes from; the runs of a study may come from several versions and machines.
-ORIGIN = ("commit", "dirty", "threads")
+ORIGIN = ("commit", "dirty", "threads", "jobs")
 COLUMNS = (
     "bound",
     "elbo",
@@ -75,7 +75,7 @@ def courses(found: Iterable[Outcome]) -> pd.DataFrame:
 
 
 def _origin(folder: RunFolder) -> dict[str, Any]:
-    """The commit, whether the tree had changes, and the threads; nothing if it never started."""
+    """The version, the threads and the jobs beside; nothing if it never started."""
     if not (folder.path / "provenance.json").is_file():
         return {}
     told = folder.provenance
@@ -83,6 +83,7 @@ def _origin(folder: RunFolder) -> dict[str, Any]:
         "commit": (told["commit"] or "")[:7] or None,
         "dirty": told["dirty"],
         "threads": told["machine"]["threads"],
+        "jobs": told.get("jobs"),  # older runs do not say
     }
 
 

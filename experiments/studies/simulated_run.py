@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -24,10 +23,14 @@ from pavi.amortize import GuideFactory
 DATASETS = 32  # per step, as in ADAVI's recipe
 
 
-def carry_out_simulated(run: PlannedRun) -> Mapping[str, Any]:
+def carry_out_simulated(run: PlannedRun, *, command: Sequence[str]) -> Mapping[str, Any]:
     """Train once, condition on every data set, and write what came of it.
 
     A complete run only returns its metrics.
+
+    Args:
+        run: The run.
+        command: The command line of the study, for the record.
 
     Raises:
         ValueError: If it cannot run as its config says.
@@ -49,7 +52,7 @@ def carry_out_simulated(run: PlannedRun) -> Mapping[str, Any]:
                 f"{run.datasets}; delete it, or choose another folder with --out."
             )
         return done
-    folder.create(config, provenance(seed=config.seed, command=sys.argv))
+    folder.create(config, provenance(seed=config.seed, command=command))
     model = build_model(config.problem)
     began = time.perf_counter()
     amortized = pavi.amortize(

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 from experiments.config import ExperimentConfig
 from experiments.config_file import dump, plain
+from experiments.folder_lock import LOCK, locked
 from experiments.stored_config import config_changes, stored_config
 from experiments.sweeps.config import SweepConfig
 from experiments.sweeps.space import first_point, run_config
 from pavi.files import write_text
 
-LOCK = ".lock"
 # What may change between two starts of a sweep: where it runs, and how long it goes on.
 FREE = ("out", "executor", "trials")
 
@@ -82,26 +81,9 @@ class SweepFolder:
             write_text(self.path / "base.yaml", dump(_first(config)))
         write_text(self.path / "sweep.yaml", dump(config))
 
-    @contextmanager
-    def locked(self) -> Iterator[int]:
-        """Keep others out; the descriptor of the lock is for the processes of the sweep.
-
-        They hold the lock as well, so that a sweep whose own process was killed cannot be started
-        anew before its runs have ended.
-
-        Raises:
-            ValueError: If somebody is in.
-        """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / LOCK).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise ValueError(
-                    f"{self.path} is in use by another process of this sweep, or by a run that "
-                    "it started; wait for it, or stop it."
-                ) from error
-            yield file.fileno()
+    def locked(self) -> AbstractContextManager[int]:
+        """Keep others out, see `experiments.folder_lock`."""
+        return locked(self.path, what="sweep")
 
 
 def _first(config: SweepConfig) -> ExperimentConfig:

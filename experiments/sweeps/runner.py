@@ -9,14 +9,13 @@ from typing import final
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from experiments.programs import last_words
 from experiments.run_folder import RunFolder
 from experiments.sweeps.config import PrunerName, SweepConfig
 from experiments.sweeps.elbo_log import read_elbo
 from experiments.sweeps.executor import Executor, Job
 from experiments.sweeps.folder import SweepFolder
 from experiments.sweeps.space import run_overrides
-
-ERROR_LINES = 5
 
 
 @final
@@ -105,8 +104,7 @@ class TrialRunner:
         if code == 0 and self._run.metrics is not None:
             return None
         assert self._job is not None
-        lines = [line for line in self._job.errors().splitlines() if line.strip()]
-        said = "\n".join(lines[-ERROR_LINES:]) or "it said nothing"
+        said = last_words(self._job.errors())
         return self._fail(f"seed {self._seed}, exit code {code}: {said}")
 
     def _fail(self, error: str) -> FrozenTrial:

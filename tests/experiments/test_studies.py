@@ -9,10 +9,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import experiments.studies.carry_out
+import experiments.studies.outcome
 from experiments.reproduce import main
 from experiments.studies.amortization import crossover
 from experiments.studies.config import MethodConfig, PresetConfig, load_study, study_names
+from experiments.studies.outcome import outcome
 from experiments.studies.plan import plan
 from experiments.studies.reference import with_gaps
 from experiments.studies.report import Findings
@@ -77,20 +78,15 @@ def test_what_is_complete_is_not_run_again(command, monkeypatch):
     assert main(command("E2")) == 0
 
 
-def test_processes_share_the_runs_of_a_study_that_measures_no_seconds(command, tmp_path):
-    assert main(command("E2", "--jobs", "2")) == 0
-    assert len(pd.read_csv(tmp_path / "results" / "runs.csv")) == 2
-
-
 def test_a_run_that_fails_is_told_and_the_others_go_on(command, monkeypatch, tmp_path):
-    real = experiments.studies.carry_out.carry_out
+    real = experiments.studies.outcome.carry_out
 
     def broken(prepared, **more):
         if prepared.config.guide.encodings.dim == 2:
             raise NonFiniteLossError("step 3: the loss is nan")
         return real(prepared, **more)
 
-    monkeypatch.setattr(experiments.studies.carry_out, "carry_out", broken)
+    monkeypatch.setattr(experiments.studies.outcome, "carry_out", broken)
     assert main(command("E2")) == 1
     assert "step 3: the loss is nan" in (tmp_path / "results" / "table.md").read_text()
     rows = pd.read_csv(tmp_path / "results" / "runs.csv")
@@ -125,11 +121,11 @@ def test_a_simulated_run_of_other_data_sets_is_refused(tmp_path):
         methods=["PAVI-E (sa)"], cases=["GRE G=30"], set=study.presets["smoke"].set
     )
     (run,) = plan("E5", study, "one", out=tmp_path)
-    (done,) = experiments.studies.carry_out.outcomes([run], jobs=1)
+    done = outcome(run, command=[])
     assert [entry["data"] for entry in done.metrics["datasets"]] == [0]
     study.presets["one"].data = 2
     (more,) = plan("E5", study, "one", out=tmp_path)
-    (refused,) = experiments.studies.carry_out.outcomes([more], jobs=1)
+    refused = outcome(more, command=[])
     assert "was tried on 1 data sets, not 2" in (refused.error or "")
 
 
@@ -141,6 +137,37 @@ def test_a_plan_names_what_does_not_exist(tmp_path):
     study.methods["other"] = MethodConfig(config="pavi_x.yaml")
     with pytest.raises(ValueError, match=r"pavi_x.yaml does not exist; in .* there are"):
         plan("E2", study, "desk", out=tmp_path)
+
+
+def test_a_preset_may_have_the_last_word_and_other_seeds_for_a_case(tmp_path):
+    study = load_study("E4")
+    splines = study.methods["PAVI-F splines"].set["NC"]
+    assert splines == ["train.steps=6000"]  # above what desk says of steps, and below smoke
+    desk, smoke = (plan("E4", study, preset, out=tmp_path) for preset in ("desk", "smoke"))
+    for runs, steps in ((desk, 6000), (smoke, 4)):
+        (found,) = {run.config.train.steps for run in runs if run.method == "PAVI-F splines"}
+        assert found == steps
+    fits = {
+        case: [
+            (run.config.problem.seed, run.config.seed)
+            for run in desk
+            if (run.case, run.method) == (case, "mean field")
+        ]
+        for case in study.cases
+    }
+    assert fits.pop("MS-HBM toy") == [(0, 0), (1, 0)]
+    assert set(map(tuple, fits.values())) == {((0, 0), (0, 1), (1, 0), (1, 1))}
+    study.presets["desk"].case_seeds = {"HBM": 1}
+    with pytest.raises(ValueError, match=r"case_seeds names \['HBM'\]; there are \['GRE G=3'"):
+        plan("E4", study, "desk", out=tmp_path)
+    with pytest.raises(ValueError, match=r"case_seeds.HV must be positive, got 0"):
+        PresetConfig(case_seeds={"HV": 0})
+
+
+def test_smoke_covers_every_case_and_method_of_the_expressivity_study(tmp_path):
+    study = load_study("E4")
+    smoke, full = (plan("E4", study, preset, out=tmp_path) for preset in ("smoke", "full"))
+    assert {(run.case, run.method) for run in smoke} == {(run.case, run.method) for run in full}
 
 
 def test_a_level_is_reached_between_two_points():
@@ -231,7 +258,7 @@ def test_a_study_runs_on_two_devices_and_logs_to_weights_and_biases(
         "runs": 2,
         "failed": 0,
     }
-    for folder in (tmp_path / "runs").iterdir():
+    for folder in (tmp_path / "runs").glob("pavi-f-*"):
         # Both processes trained, and the first one alone logged.
         assert len(list(folder.glob("wandb/offline-run-*/*.wandb"))) == 1
     assert main(command("E2", *more)) == 0  # from what is there
@@ -242,14 +269,19 @@ def test_what_a_simulated_run_would_not_heed_is_refused(command, tmp_path):
     study.presets["one"] = PresetConfig(
         methods=["PAVI-E (sa)"], cases=["GRE G=30"], set=study.presets["smoke"].set
     )
-    runs = plan("E5", study, "one", out=tmp_path, overrides=["logger=wandb"])
-    (refused,) = experiments.studies.carry_out.outcomes(runs, jobs=1)
+    (run,) = plan("E5", study, "one", out=tmp_path, overrides=["logger=wandb"])
+    refused = outcome(run, command=[])
     assert "logs its metrics only; got trainer.devices=1 and logger=wandb" in refused.error
 
 
 def test_studies_name_files_that_are_runs_themselves():
     folder = Path(experiments.studies.config.FOLDER)
-    for name in study_names():
-        named = {method.config for method in load_study(name).methods.values()}
-        there = {path.name for path in (folder / name).glob("*.yaml")} - {"study.yaml"}
-        assert named == there
+    named = {
+        (folder / name / method.config).resolve()
+        for name in study_names()
+        for method in load_study(name).methods.values()
+    }
+    there = {path.resolve() for path in folder.rglob("*.yaml") if path.name != "study.yaml"}
+    assert named == there
+    texts = [path.read_text().split("\n", 1)[1] for path in there]  # without the comment
+    assert sorted(texts) == sorted(set(texts))

@@ -344,9 +344,9 @@ def test_a_process_is_stopped_like_by_ctrl_c(ignores, tmp_path, monkeypatch):
     (package / "run.py").write_text(program)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("experiments.sweeps.local.GRACE", 2.0)
+    monkeypatch.setattr("experiments.programs.GRACE", 2.0)
     with (tmp_path / ".lock").open("w") as lock:
-        job = LocalExecutor(threads=1, lock=lock.fileno()).start([], log=tmp_path / "x.log")
+        job = LocalExecutor(jobs=1, lock=lock.fileno()).start([], log=tmp_path / "x.log")
         while "up" not in job.errors():
             time.sleep(0.02)
         assert job.poll() is None

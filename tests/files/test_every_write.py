@@ -22,8 +22,8 @@ HANDED_ON = {
 }
 # Locks and logs, which are files that grow.
 GROWING = {
-    "experiments/sweeps/folder.py: (self.path / LOCK).open('w')",
-    "experiments/sweeps/local.py: log.open('ab')",
+    "experiments/folder_lock.py: (folder / LOCK).open('w')",
+    "experiments/programs.py: log.open('ab')",
 }
 
 
