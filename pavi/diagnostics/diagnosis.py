@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from pavi.diagnostics.advice import advice
 from pavi.diagnostics.course import Course
+from pavi.diagnostics.remedies import PythonRemedies, Remedies
 from pavi.diagnostics.tails import HIGH, GlobalTail, Grade, LevelTails
 from pavi.metrics import ELBOEstimate
 
@@ -51,6 +52,8 @@ class Diagnosis:
         levels: The weights of the rows of every level.
         labels: Per plate, the user's names of its rows.
         guide: Plain values that say how the guide was built.
+        draws: How many draws of the globals, and of each row, were looked at.
+        remedies: How what to try is asked for; in Python by default.
     """
 
     elbo: ELBOEstimate
@@ -60,6 +63,8 @@ class Diagnosis:
     levels: tuple[LevelTails, ...]
     labels: Mapping[str, Sequence[Any]]
     guide: Mapping[str, Any]
+    draws: int
+    remedies: Remedies = field(default_factory=PythonRemedies)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -83,6 +88,7 @@ class Diagnosis:
             globals_=self.globals,
             levels=self.levels,
             guide=self.guide,
+            remedies=self.remedies,
         )
 
     @property
@@ -92,6 +98,16 @@ class Diagnosis:
         if not failed:
             return None
         return f"Do not trust this posterior yet: {'; '.join(failed)}."
+
+    @property
+    def verdict(self) -> str:
+        """In words, whether to trust the posterior, and by how many draws that was judged."""
+        said = [self.warning or "This posterior can be trusted: no check failed."]
+        for grade, heading in ((Grade.FAIR, "With care"), (Grade.UNKNOWN, "Not judged")):
+            if found := [f"{f.check} ({f.verdict})" for f in self.findings if f.grade is grade]:
+                said.append(f"{heading}: {'; '.join(found)}.")
+        said.append(f"Judged by {self.draws:,} draws.")
+        return " ".join(said)
 
     def _elbo(self) -> Finding:
         value = f"{self.elbo.mean:,.2f} \N{PLUS-MINUS SIGN} {self.elbo.standard_error:.2g} nats"
@@ -144,7 +160,7 @@ class Diagnosis:
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
-        """Draw the table, then the warning and what to try."""
+        """Draw the table, then the verdict and what to try."""
         table = Table()
         for column in ("check", "found", "verdict"):
             table.add_column(column)
@@ -152,8 +168,7 @@ class Diagnosis:
             verdict = Text(finding.verdict, style=COLORS[finding.grade])
             table.add_row(Text(finding.check), Text(finding.value), verdict)
         yield table
-        if self.warning:
-            yield Text(self.warning, style="red")
+        yield Text(self.verdict, style=COLORS[Grade.GOOD if self.trusted else Grade.POOR])
         for line in self.advice:
             yield Text(f"- {line}")
 
