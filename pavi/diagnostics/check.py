@@ -13,7 +13,7 @@ from pavi.data import PlateData
 from pavi.data.chunks import Chunks
 from pavi.diagnostics.blame import sites_to_blame
 from pavi.diagnostics.course import course
-from pavi.diagnostics.diagnosis import Diagnosis
+from pavi.diagnostics.diagnosis import DRAWS, Diagnosis
 from pavi.diagnostics.stages import Stage, first_stage
 from pavi.diagnostics.tails import GlobalTail, LevelTails
 from pavi.diagnostics.weights import global_weights, row_weights
@@ -22,7 +22,7 @@ from pavi.metrics import full_elbo, pareto_khat
 
 # Draws of all above a row, each with weights of its own; an odd number, for a median.
 CONTEXTS = 5
-DRAWS, LEAST_DRAWS = 1000, 200
+LEAST_DRAWS = 200
 INNER = 4
 # How many numbers a core draws and reads in five seconds or so, on Chem97.
 WORK = 2.5e8

@@ -51,9 +51,11 @@ def test_the_exact_posterior_is_trusted():
     assert found.warning is None
     assert found.advice == ()
     assert found.verdict == (
-        f"This posterior can be trusted: no check failed. Not judged: {COURSE}. "
+        f"No check failed, but so few draws may miss what far tails are like. Not judged: {COURSE}. "
         "Judged by 500 draws."
     )
+    more = dataclasses.replace(found, draws=DRAWS).verdict
+    assert more.startswith("This posterior can be trusted: no check failed. Not judged: ")
     assert found.elbo.mean == pytest.approx(exact.log_evidence, rel=1e-6)
     # No tail: all weights are equal.
     assert found.globals.khat == -math.inf
