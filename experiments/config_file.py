@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Schema = TypeVar("Schema")
 
+CONFIGS = Path(__file__).parents[1] / "configs"
+PARTS = {"reproduce", "wandb"}  # folders of what is no config that a command is given
 CLEARED = "train.batch"  # a mapping, which an override replaces rather than adds to
 
 
@@ -66,6 +68,21 @@ def load_as(schema: type[Schema], path: Path | str, overrides: Sequence[str] = (
         raise _explained(error, str(path), config) from error
 
 
+def sets(path: Path | str, overrides: Sequence[str], key: str) -> bool:
+    """Whether a config file or one of the overrides sets a key.
+
+    Args:
+        path: A YAML file.
+        overrides: `key=value`, with dots between levels.
+        key: With dots between levels.
+
+    Raises:
+        ValueError: If the file or an override cannot be read.
+    """
+    given = [_read(Path(path)), *(_parse(each, f"override {each!r}") for each in overrides)]
+    return any(OmegaConf.select(each, key) is not None for each in given)
+
+
 def dump(config: DataclassInstance) -> str:
     """A config as YAML that `load` reads back."""
     return OmegaConf.to_yaml(OmegaConf.create(plain(config)))
@@ -82,8 +99,7 @@ def plain(config: DataclassInstance) -> dict[str, Any]:
 
 def _read(path: Path) -> DictConfig:
     if not path.is_file():
-        beside = sorted(found.name for found in path.parent.glob("*.yaml"))
-        raise ValueError(f"config {path} does not exist; in {path.parent} there are {beside}.")
+        raise ValueError(f"config {path} does not exist{_instead(path)}")
     try:
         found = OmegaConf.load(path)
     except (YAMLError, UnicodeDecodeError, OmegaConfBaseException, OSError) as error:
@@ -91,6 +107,27 @@ def _read(path: Path) -> DictConfig:
     if not isinstance(found, DictConfig):
         raise ValueError(f"config {path} must be a mapping of keys to values, got a list.")
     return found
+
+
+def _instead(path: Path) -> str:
+    """What there is in the place of a file: a similar name, then all files, folder by folder."""
+    existing = set(path.parent.glob("[!.]*.yaml")) | {
+        file for file in CONFIGS.rglob("*.yaml") if not PARTS & set(file.parts)
+    }
+    folders: dict[str, set[str]] = {}
+    for file in existing:
+        folders.setdefault(_short(file.parent), set()).add(file.name)
+    close = difflib.get_close_matches(path.stem, [file.stem for file in existing], 1)
+    like = sorted({_short(file) for file in existing if close == [file.stem]})
+    hint = f"; did you mean {' or '.join(like)}?" if like else "."
+    lists = [f"  in {folder}: {', '.join(sorted(folders[folder]))}" for folder in sorted(folders)]
+    return "\n".join([f"{hint} There are", *lists])
+
+
+def _short(path: Path) -> str:
+    """A path from here, where it lies below."""
+    path, here = path.resolve(), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _parse(override: str, source: str) -> DictConfig:

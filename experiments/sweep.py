@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from experiments.ends import INTERRUPTED
 from experiments.figures import save
 from experiments.provenance import command_line, provenance
 from experiments.sweeps.config import ExecutorName, SweepConfig
@@ -32,6 +33,7 @@ from experiments.sweeps.space import load_sweep
 from experiments.sweeps.study import live_trials, next_trial, opened_study, total, trials_under_way
 from experiments.tables import markdown, write_csv
 from pavi.files import write_text
+from pavi.training import GO_ON
 
 LOOK_SECONDS = 0.2  # between two looks at the processes
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -71,6 +73,8 @@ def finished_trials(
                 if (finished := runner.advance()) is not None:
                     active.remove(runner)
                     yield finished
+                elif runner.stopped:
+                    active.remove(runner)
             time.sleep(LOOK_SECONDS)
     finally:
         for runner in active:
@@ -79,8 +83,8 @@ def finished_trials(
 
 def carry_out(
     config: SweepConfig, folder: SweepFolder, executor: Executor, *, jobs: int, console: Console
-) -> bool:
-    """Run a sweep and write what it found; returns whether no trial crashed.
+) -> int:
+    """Run a sweep and write what it found; returns the exit code.
 
     Args:
         config: Of the sweep.
@@ -105,13 +109,17 @@ def carry_out(
                 bar.update(task, advance=1, best=_best(study))
                 bar.console.print(_line(trial, config), highlight=False, markup=False)
         bar.stop()
-        return report(study, config, folder, console=console)
+        report(study, config, folder, console=console)
+        states = [trial.state for trial in live_trials(study)]
+    if TrialState.RUNNING in states:
+        return GO_ON
+    return 1 if TrialState.FAIL in states else 0
 
 
 def report(
     study: optuna.Study, config: SweepConfig, folder: SweepFolder, *, console: Console
-) -> bool:
-    """Write the table and the figure, and print the table; returns whether no trial crashed."""
+) -> None:
+    """Write the table and the figure, and print the table."""
     table = rows(study, config)
     caption = f"{config.config}, in the order of {config.minimise}"
     write_csv(table, folder.path / "trials.csv")
@@ -119,14 +127,14 @@ def report(
     save(sweep_figure(ranked(study), config), folder.path / "trials.png")
     console.print(screen_table(table, title=caption))
     console.print(f"trials.csv, trials.md and trials.png are in {folder.path}", soft_wrap=True)
-    return all(trial.state is not TrialState.FAIL for trial in live_trials(study))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Sweep from the command line.
 
     Returns:
-        The exit code: 0, 1 if a trial crashed, 2 if what was asked for is wrong, 130 on Ctrl-C.
+        The exit code: 0, 1 if a trial crashed, 2 if what was asked for is wrong, 75 if a signal
+        ended a run of it, with which the same command goes on, 130 on Ctrl-C.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     parser = argparse.ArgumentParser(prog="python -m experiments.sweep", description="A sweep.")
@@ -152,12 +160,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"error: {error}", file=sys.stderr)
             return 2
         try:
-            good = carry_out(config, folder, executor, jobs=parsed.jobs, console=Console())
+            code = carry_out(config, folder, executor, jobs=parsed.jobs, console=Console())
         except KeyboardInterrupt:
-            again = shlex.join(command)
-            print(f"interrupted. The same command goes on:\n{again}", file=sys.stderr)
-            return 130
-    return 0 if good else 1
+            return _goes_on("interrupted", command, code=INTERRUPTED)
+    if code == GO_ON:
+        return _goes_on("a signal ended a run of this sweep", command, code=code)
+    return code
+
+
+def _goes_on(why: str, command: Sequence[str], *, code: int) -> int:
+    print(f"{why}. The same command goes on:\n{shlex.join(command)}", file=sys.stderr)
+    return code
 
 
 def _slurm(config: SweepConfig, folder: SweepFolder) -> Executor | None:

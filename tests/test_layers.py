@@ -17,13 +17,13 @@ ROOT = Path(__file__).parents[1]
 # What each layer of pavi may import, besides itself: whole layers, or one module of a layer.
 BELOW_GUIDES = {"core", "nn", "flows", "encodings"}
 BELOW_TRAINING = BELOW_GUIDES | {"files", "models", "data", "guides", "objectives", "metrics"}
-EVERYTHING = BELOW_TRAINING | {"training", "diagnostics", "posterior", "fit", "amortize"}
+EVERYTHING = BELOW_TRAINING | {"training", "diagnostics", "posterior", "fitting", "amortization"}
 LAYERS = {
     "files": set(),
     "core": {"files"},
     "nn": set(),
     "models": {"core"},
-    "data": {"core", "files"},
+    "data": {"core", "files", "lazy"},
     "flows": {"nn"},
     "encodings": {"core", "nn"},
     "guides": BELOW_GUIDES,
@@ -33,12 +33,13 @@ LAYERS = {
     "diagnostics": {"core", "data", "guides", "metrics"},
     "posterior": BELOW_TRAINING | {"training", "diagnostics"},
     "interop": {"core", "data", "guides", "posterior"},
-    "fit_checks": EVERYTHING - {"fit", "amortize"},
-    "fit": EVERYTHING | {"fit_checks"},
-    "amortize": EVERYTHING,
+    "fit_checks": EVERYTHING - {"fitting", "amortization"},
+    "fitting": EVERYTHING | {"fit_checks"},
+    "amortization": EVERYTHING,
     "cli": EVERYTHING,
     "__main__": {"cli"},
-    "__init__": EVERYTHING | {"interop"},
+    "lazy": set(),
+    "__init__": EVERYTHING | {"interop", "lazy"},
 }
 
 # What pavi may import from outside: the standard library and the runtime dependencies at the top
@@ -62,7 +63,7 @@ OPTIONAL = {
 TYPES_ONLY = OPTIONAL
 
 # Who knows Lightning, always as `import pytorch_lightning as pl`; nobody imports `lightning`.
-LIGHTNING = re.compile(r"pavi/(data/(simulated_)?module|fit|training/.*)\.py")
+LIGHTNING = re.compile(r"pavi/(data/(simulated_)?module|fitting|training/.*)\.py")
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def test_a_planted_violation_is_caught(path, planted, why):
         ("pavi/core/graph.py", "def draw():\n    import matplotlib.pyplot as plt"),
         ("pavi/data/frame.py", "if TYPE_CHECKING:\n    import pandas as pd"),
         ("pavi/data/module.py", "import pytorch_lightning as pl"),
-        ("pavi/__init__.py", "from pavi.fit import fit"),
+        ("pavi/__init__.py", "from pavi.fitting import fit"),
     ],
 )
 def test_the_rules_allow(path, source):

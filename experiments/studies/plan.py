@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import final
 
 from experiments.config import ExperimentConfig
-from experiments.config_file import load
+from experiments.config_file import load, sets
 from experiments.studies.config import FOLDER, PresetConfig, StudyConfig
 
 # Of the first data set that a guide trained over simulated ones is tried on; training never
 # sees a seed, so any number will do.
-DATA_SEED = 0
+DATA_SEED, FIT_SEED = 0, 0
 
 
 @final
@@ -78,7 +78,9 @@ def plan(
                 continue
             shared = [*study.set, *chosen.set, *study.cases[case], *entry.set.get(case, [])]
             file = (FOLDER / name / entry.config).resolve()
-            common = load(file, [*shared, *chosen.above, *overrides])
+            wanted = [*shared, *chosen.above, *overrides]
+            _check_seeds(file, wanted)
+            common = load(file, [f"seed={FIT_SEED}", *wanted])
             number = chosen.data if entry.simulated else None
             for data, seed in _seeds(chosen, case, simulated=entry.simulated):
                 problem = replace(common.problem, seed=data)
@@ -86,6 +88,20 @@ def plan(
                 config = replace(common, problem=problem, seed=seed, out=folder)
                 runs.append(PlannedRun(method, case, config, number))
     return runs
+
+
+def _check_seeds(file: Path, overrides: Sequence[str]) -> None:
+    """Seeds are those of the study; one that is given would mean nothing.
+
+    Raises:
+        ValueError: If one is.
+    """
+    for key in ("seed", "problem.seed"):
+        if sets(file, overrides, key):
+            raise ValueError(
+                f"{file} or its overrides set {key}, which a study does itself, from {DATA_SEED} "
+                "on: take it out; `data` and `seeds` of a preset say how many there are."
+            )
 
 
 def _seeds(preset: PresetConfig, case: str, *, simulated: bool) -> list[tuple[int, int]]:

@@ -18,7 +18,7 @@ from experiments.problems.simulated import SIMULATED
 from experiments.provenance import provenance
 from experiments.run_folder import RunFolder
 from experiments.studies.plan import PlannedRun
-from pavi.amortize import GuideFactory
+from pavi.amortization import GuideFactory
 
 DATASETS = 32  # per step, as in ADAVI's recipe
 

@@ -7,10 +7,11 @@ from statistics import stdev
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
+from rich.console import JustifyMethod
 from rich.table import Table
 
 from experiments.sweeps.config import SweepConfig
-from experiments.sweeps.study import live_trials
+from experiments.sweeps.study import live_trials, repetitions
 from experiments.tables import Row, cell
 
 STATES = {
@@ -33,11 +34,18 @@ def ranked(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def rows(study: optuna.Study, config: SweepConfig) -> list[Row]:
-    """A row per trial: its state, its point, the metric with its sd over seeds, and errors."""
-    found = []
-    for trial in ranked(study):
+    """A row per trial: its state, its point, the metric with its sd over seeds, and errors.
+
+    Trials that crashed and were run again come last, with the errors that they had.
+    """
+    found, again = [], repetitions(study)
+    trials = study.get_trials(deepcopy=False)
+    for trial in [*ranked(study), *(trials[number] for number in sorted(again))]:
         values = trial.user_attrs.get("values", [])
-        row: Row = {"trial": trial.number, "state": STATES[trial.state]}
+        state = STATES[trial.state]
+        if trial.number in again:
+            state += f", again as {again[trial.number]}"
+        row: Row = {"trial": trial.number, "state": state}
         row |= {key: trial.params.get(key) for key in config.space}
         row[config.minimise] = trial.value if trial.state is TrialState.COMPLETE else None
         if len(config.seeds) > 1:
@@ -49,12 +57,16 @@ def rows(study: optuna.Study, config: SweepConfig) -> list[Row]:
 
 
 def screen_table(table: Sequence[Row], *, title: str) -> Table:
-    """The table for the terminal: of a key its last part, and no errors, which stand above."""
+    """The table for the terminal: of a key its last part, and no errors, which stand above.
+
+    Where it is too narrow for a value, this goes on in the next line.
+    """
     shown = Table(title=title)
     header = [name for name in table[0] if name != "error"]
     for name in header:
         short = name.rpartition(".")[2]
-        shown.add_column(short, justify="left" if name == "state" else "right")
+        justify: JustifyMethod = "left" if name == "state" else "right"
+        shown.add_column(short, justify=justify, overflow="fold")
     for row in table:
         shown.add_row(*(cell(row[name]) for name in header))
     return shown

@@ -16,6 +16,7 @@ from experiments.sweeps.elbo_log import read_elbo
 from experiments.sweeps.executor import Executor, Job
 from experiments.sweeps.folder import SweepFolder
 from experiments.sweeps.space import run_overrides
+from pavi.training import GO_ON
 
 
 @final
@@ -49,6 +50,12 @@ class TrialRunner:
         self._values: list[float] = []
         self._seconds = 0.0
         self._job: Job | None = None
+        self._stopped = False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether its run was ended by a signal, with a checkpoint; the trial stays under way."""
+        return self._stopped
 
     def advance(self) -> FrozenTrial | None:
         """See how far it is; returns the trial once it is finished."""
@@ -56,6 +63,9 @@ class TrialRunner:
             code = self._job.poll()
             if code is None:
                 return self._pruned() if self._lags() else None
+            if code == GO_ON:
+                self._stopped = True
+                return None
             if (failed := self._failed(code)) is not None:
                 return failed
             self._job = None

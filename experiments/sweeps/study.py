@@ -49,9 +49,14 @@ def opened_study(config: SweepConfig, folder: SweepFolder) -> Iterator[optuna.St
 
 def live_trials(study: optuna.Study) -> list[FrozenTrial]:
     """All trials but those that another one repeats."""
-    trials = study.get_trials(deepcopy=False)
-    repeated = {trial.user_attrs.get(RETRY) for trial in trials}
+    trials, repeated = study.get_trials(deepcopy=False), repetitions(study)
     return [trial for trial in trials if trial.number not in repeated]
+
+
+def repetitions(study: optuna.Study) -> dict[int, int]:
+    """By the number of a trial that crashed, that of the one that repeats it."""
+    trials = study.get_trials(deepcopy=False)
+    return {t.user_attrs[RETRY]: t.number for t in trials if RETRY in t.user_attrs}
 
 
 def total(study: optuna.Study, config: SweepConfig) -> int:

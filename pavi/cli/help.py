@@ -49,6 +49,7 @@ example:
 
     pavi describe model.py:schools data.csv         see the model, and that the data fit it
     pavi fit model.py:schools data.csv --out fit    fit it
+    pavi check fit                                  whether to trust it, and what to try
     pavi report fit                                 write fit/report.html, to open in a browser
     pavi summary fit                                means, spreads and intervals, as a table
     pavi sample fit --site b --out draws.csv        draws of the school effects
@@ -62,12 +63,22 @@ FIT = """\
 example:
   pavi fit model.py:schools data.csv --out fit
   pavi fit model.py:schools data.csv --out fit2 --encodings deep-set --steps 4000 --seed 1
+  pavi fit model.py:schools data.csv --out fit3 --flow tau=nsf --batch school=20
 
 encodings are what tells one group from another:
   free             a few free numbers per group; the closest fit (default)
   deep-set         computed from each group's data; as many parameters at 100 groups as at 100,000
   set-transformer  the same with attention between the rows of a group
   hybrid           computed, plus free numbers that are trained last
+
+flows are the shapes that the posterior of a site may have, given its encoding:
+  affine           a normal, on the scale of the logarithm where a site is positive (default)
+  maf              bent and correlated, for skewed or curved posteriors
+  nsf              splines, for long tails; try --learning-rate 0.01 --table-rate 0.03
+  coupling         one half of the entries moved by the other, for long vectors
+
+It ends with a verdict: whether the fit can be trusted, by as many draws as take a few seconds, and
+what to try. `pavi check` tells more, and `pavi report` most.
 
 The folder holds the posterior, a copy of the model file, which later commands use, and fit.json
 with the command, the files, their checksums and the versions. A fit that is interrupted or killed
@@ -87,6 +98,16 @@ example:
 
 The columns are the number of the draw, the labels of the plates and the sites. Sites of one file
 lie on the same plates, so that draws of one line belong together.
+"""
+
+CHECK = """\
+example:
+  pavi check fit
+  pavi check fit --inner 16
+
+It looks at the end of the course of the fit and at importance weights: of the sites without plates
+and of every row of every plate. A Pareto k-hat above 0.7 says that parts of the posterior are
+missed. The report takes as many draws as this does by default, and says the same.
 """
 
 DESCRIBE = """\

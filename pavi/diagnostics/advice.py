@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pavi.diagnostics.course import Course
+from pavi.diagnostics.remedies import Remedies
 from pavi.diagnostics.tails import GlobalTail, Grade, LevelTails
 
 FREE = "FreeEncodings"
@@ -18,6 +19,7 @@ def advice(
     globals_: GlobalTail | None,
     levels: Sequence[LevelTails],
     guide: Mapping[str, Any],
+    remedies: Remedies,
 ) -> tuple[str, ...]:
     """What to try, the cheapest first.
 
@@ -27,56 +29,56 @@ def advice(
         globals_: The weights of the sites without plates.
         levels: The weights of the rows of every level.
         guide: How the guide was built, as `Guide.config` says.
+        remedies: How to ask for what may help.
     """
     lines = []
     if not elbo_is_finite:
         lines.append("Some draws have no finite density: tighten priors, standardise covariates.")
     if course is not None and course.rising:
-        lines.append("More steps: pavi.fit(..., steps=) with at least twice as many.")
+        lines.append(f"More steps: {remedies.steps()} with at least twice as many.")
     if course is not None and course.falling:
-        lines.append(
-            "A smaller learning rate: optimization=pavi.Optimization(learning_rate=0.01)."
-        )
+        lines.append(f"A smaller learning rate: {remedies.rate(tables=True)}.")
     if course is not None and course.hidden:
-        lines.append("Larger batches (batch=), which make the course of the ELBO readable.")
+        lines.append(
+            f"Larger batches ({remedies.batch()}), which make the course of the ELBO readable."
+        )
     if globals_ is not None and globals_.noisy:
-        lines.append("More inner draws: check(inner=) with four times as many, then judge again.")
+        lines.append(
+            f"More inner draws: {remedies.inner()} with four times as many, then judge again."
+        )
     poor = [site for level in levels if level.grade is Grade.POOR for site in level.sites]
     if globals_ is not None and globals_.grade is Grade.POOR and not globals_.noisy:
-        lines += _globals(globals_.blamed, guide)
+        lines += _globals(globals_.blamed, guide, remedies)
     if poor:
-        lines += _rows(poor, guide)
+        lines += _rows(poor, guide, remedies)
     if poor or (globals_ is not None and globals_.grade is Grade.POOR):
         lines.append(
-            "Models with several modes: a start at a point estimate, "
-            "warm_up=pavi.WarmUp((pavi.objectives.MAP(until=0.1),))."
+            f"Models with several modes: a start at a point estimate, {remedies.point_estimate()}."
         )
     return tuple(lines)
 
 
-def _globals(sites: Sequence[str], guide: Mapping[str, Any]) -> list[str]:
-    lines = ["For the globals: more steps, or flow=pavi.MAFFlow(), which bends and correlates."]
+def _globals(sites: Sequence[str], guide: Mapping[str, Any], remedies: Remedies) -> list[str]:
+    bend = remedies.flow("maf")
+    lines = [f"For the globals: more steps, or {bend}, which bends and correlates."]
     if sites:
-        named = ", ".join(f'"{site}": pavi.NSFFlow()' for site in sites)
         lines = [
             f"For {', '.join(sites)}: more steps, or splines, which follow long tails, at a "
-            f"smaller rate: flows={{{named}}}, "
-            "optimization=pavi.Optimization(learning_rate=0.01, table_rate=0.03)."
+            f"smaller rate: {remedies.flow('nsf', sites)}, {remedies.rate(tables=False)}."
         ]
     if guide.get("dependence") in ("parents", "none"):
-        lines.insert(0, 'dependence="faithful", so that sites follow all that data tie them to.')
+        lines.insert(0, f"{remedies.faithful()}, so that sites follow all that data tie them to.")
     return lines
 
 
-def _rows(sites: Sequence[str], guide: Mapping[str, Any]) -> list[str]:
+def _rows(sites: Sequence[str], guide: Mapping[str, Any], remedies: Remedies) -> list[str]:
     encodings = guide.get("encodings")
     kind = encodings.get("kind") if isinstance(encodings, Mapping) else None
-    named = ", ".join(f'"{site}": pavi.MAFFlow()' for site in sites)
-    lines = [f"For the rows: more steps, or another flow, flows={{{named}}}."]
+    lines = [f"For the rows: more steps, or another flow, {remedies.flow('maf', sites)}."]
     if kind not in (None, FREE, "HybridEncodings"):
         lines.insert(
             0,
             "Encodings computed from data leave an amortization gap: "
-            "encodings=pavi.HybridEncodings() closes it.",
+            f"{remedies.hybrid()} closes it.",
         )
     return lines

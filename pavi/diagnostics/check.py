@@ -13,8 +13,8 @@ from pavi.data import PlateData
 from pavi.data.chunks import Chunks
 from pavi.diagnostics.blame import sites_to_blame
 from pavi.diagnostics.course import course
-from pavi.diagnostics.diagnosis import Diagnosis
-from pavi.diagnostics.stages import Stage, stages, whole_stage
+from pavi.diagnostics.diagnosis import DRAWS, Diagnosis
+from pavi.diagnostics.stages import Stage, first_stage
 from pavi.diagnostics.tails import GlobalTail, LevelTails
 from pavi.diagnostics.weights import global_weights, row_weights
 from pavi.guides.base import Guide
@@ -23,6 +23,9 @@ from pavi.metrics import full_elbo, pareto_khat
 # Draws of all above a row, each with weights of its own; an odd number, for a median.
 CONTEXTS = 5
 LEAST_DRAWS = 200
+INNER = 4
+# How many numbers a core draws and reads in five seconds or so, on Chem97.
+WORK = 2.5e8
 # How many draws of the globals are integrated at a time.
 BLOCK = 250
 
@@ -32,8 +35,8 @@ def check(
     data: PlateData,
     *,
     history: Mapping[str, Sequence[float | int]] | None = None,
-    draws: int = 1000,
-    inner: int = 4,
+    draws: int = DRAWS,
+    inner: int = INNER,
     elbo_draws: int = 128,
     seed: int = 0,
     budget: int = 2**24,
@@ -59,8 +62,7 @@ def check(
         ValueError: If observed values are not there, or a number does not fit.
     """
     _check(guide, data, draws=draws, inner=inner, elbo_draws=elbo_draws)
-    split = Chunks(data, draws=1).split
-    root = whole_stage(guide.model) if guide.whole else stages(guide.model, split=split)
+    root = first_stage(guide, data)
     elbo = full_elbo(guide, data, draws=elbo_draws, seed=seed, budget=budget, progress=progress)
     levels = () if guide.whole else tuple(root.paths())[1:]
     options = {"draws": draws, "inner": inner, "seed": seed, "budget": budget}
@@ -75,7 +77,22 @@ def check(
         ),
         labels=data.labels,
         guide=dict(guide.config()),
+        draws=draws,
     )
+
+
+def affordable_draws(guide: Guide, data: PlateData, *, work: float = WORK) -> int | None:
+    """For how many draws, `DRAWS` at most, a check takes a few seconds; None if for too few.
+
+    Args:
+        guide: The guide, with its model.
+        data: All data.
+        work: How many numbers may be drawn or read.
+    """
+    numbers = max(data.numbers().values(), default=1)
+    each = numbers * INNER ** (first_stage(guide, data).depth - 1)
+    draws = int(min(DRAWS, work / each)) // CONTEXTS * CONTEXTS
+    return draws if draws >= LEAST_DRAWS else None
 
 
 def _globals(

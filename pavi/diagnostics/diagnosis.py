@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -13,11 +13,15 @@ from rich.text import Text
 
 from pavi.diagnostics.advice import advice
 from pavi.diagnostics.course import Course
+from pavi.diagnostics.remedies import PythonRemedies, Remedies
 from pavi.diagnostics.tails import HIGH, GlobalTail, Grade, LevelTails
 from pavi.metrics import ELBOEstimate
 
 COLORS = {Grade.GOOD: "green", Grade.FAIR: "yellow", Grade.POOR: "red", Grade.UNKNOWN: "default"}
 MAX_SITES = 3
+# How many draws a check takes by default. Tails may take as many to show: of a fit of Chem97, 200
+# had a k-hat of 0.2, and 1000 one of 1.2.
+DRAWS = 1000
 
 
 @final
@@ -51,6 +55,8 @@ class Diagnosis:
         levels: The weights of the rows of every level.
         labels: Per plate, the user's names of its rows.
         guide: Plain values that say how the guide was built.
+        draws: How many draws of the globals, and of each row, were looked at.
+        remedies: How what to try is asked for; in Python by default.
     """
 
     elbo: ELBOEstimate
@@ -60,6 +66,8 @@ class Diagnosis:
     levels: tuple[LevelTails, ...]
     labels: Mapping[str, Sequence[Any]]
     guide: Mapping[str, Any]
+    draws: int
+    remedies: Remedies = field(default_factory=PythonRemedies)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -83,6 +91,7 @@ class Diagnosis:
             globals_=self.globals,
             levels=self.levels,
             guide=self.guide,
+            remedies=self.remedies,
         )
 
     @property
@@ -93,8 +102,22 @@ class Diagnosis:
             return None
         return f"Do not trust this posterior yet: {'; '.join(failed)}."
 
+    @property
+    def verdict(self) -> str:
+        """In words, whether to trust the posterior, and by how many draws that was judged."""
+        good = "This posterior can be trusted: no check failed."
+        if self.draws < DRAWS:
+            good = "No check failed, but so few draws may miss what far tails are like."
+        said = [self.warning or good]
+        for grade, heading in ((Grade.FAIR, "With care"), (Grade.UNKNOWN, "Not judged")):
+            if found := [f"{f.check} ({f.verdict})" for f in self.findings if f.grade is grade]:
+                said.append(f"{heading}: {'; '.join(found)}.")
+        said.append(f"Judged by {self.draws:,} draws.")
+        return " ".join(said)
+
     def _elbo(self) -> Finding:
-        value = f"{self.elbo.mean:,.2f} \N{PLUS-MINUS SIGN} {self.elbo.standard_error:.2g} nats"
+        mean = _signed(f"{self.elbo.mean:,.2f}")
+        value = f"{mean} \N{PLUS-MINUS SIGN} {self.elbo.standard_error:.2g} nats"
         if not math.isfinite(self.elbo.mean):
             return Finding(self.bound, value, "not finite", Grade.POOR)
         return Finding(self.bound, value, "a lower bound of the log evidence", Grade.GOOD)
@@ -107,7 +130,7 @@ class Diagnosis:
             )
         end = self.course
         value = (
-            f"{end.gain:+.2g} \N{PLUS-MINUS SIGN} {end.standard_error:.2g} nats "
+            f"{_signed(f'{end.gain:+.2g}')} \N{PLUS-MINUS SIGN} {end.standard_error:.2g} nats "
             f"over the last {end.steps:,} steps"
         )
         if end.rising:
@@ -144,7 +167,7 @@ class Diagnosis:
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
-        """Draw the table, then the warning and what to try."""
+        """Draw the table, then the verdict and what to try."""
         table = Table()
         for column in ("check", "found", "verdict"):
             table.add_column(column)
@@ -152,8 +175,7 @@ class Diagnosis:
             verdict = Text(finding.verdict, style=COLORS[finding.grade])
             table.add_row(Text(finding.check), Text(finding.value), verdict)
         yield table
-        if self.warning:
-            yield Text(self.warning, style="red")
+        yield Text(self.verdict, style=COLORS[Grade.GOOD if self.trusted else Grade.POOR])
         for line in self.advice:
             yield Text(f"- {line}")
 
@@ -198,4 +220,9 @@ def _named(sites: Sequence[str]) -> str:
 def _number(khat: float) -> str:
     if khat == -math.inf:
         return "\N{MINUS SIGN}\N{INFINITY}"
-    return "\N{INFINITY}" if khat == math.inf else f"{khat:.2f}"
+    return "\N{INFINITY}" if khat == math.inf else _signed(f"{khat:.2f}")
+
+
+def _signed(number: str) -> str:
+    """A number with a minus sign that is as wide as the plus."""
+    return number.replace("-", "\N{MINUS SIGN}", 1) if number.startswith("-") else number

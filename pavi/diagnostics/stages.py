@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from typing import final
 
 from pavi.core import HierarchicalModel
+from pavi.data import PlateData
+from pavi.data.chunks import Chunks
+from pavi.guides.base import Guide
 
 Frame = tuple[str, ...]
 
@@ -51,6 +54,13 @@ class Stage:
         for child in self.children:
             for path in child.paths():
                 yield (self, *path)
+
+
+def first_stage(guide: Guide, data: PlateData) -> Stage:
+    """The first stage of a guide on data: all latents at once, where it draws them so."""
+    if guide.whole:
+        return whole_stage(guide.model)
+    return stages(guide.model, split=Chunks(data, draws=1).split)
 
 
 def stages(model: HierarchicalModel, *, split: frozenset[str]) -> Stage:

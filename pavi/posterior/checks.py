@@ -63,7 +63,7 @@ def row_numbers(
     Raises:
         ValueError: If they are no row numbers, or out of range.
     """
-    hint = f" posterior.data.labels[{plate!r}] has the label of every row." if labelled else ""
+    hint = f" posterior.labels[{plate!r}] has the label of every row." if labelled else ""
     array = np.asarray(rows)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise ValueError(

@@ -15,21 +15,17 @@ SAMPLE_DIMS = ("chain", "draw")
 
 
 def coordinates(data: PlateData, *, draws: int) -> dict[str, np.ndarray]:
-    """The coordinates of one chain of draws and of every plate.
-
-    A plate has the labels of its rows, or their numbers where there are none. Labels of a nested
-    plate that repeat in different parents get those of the rows above in front, as `a/1`.
-    """
+    """The coordinates of one chain of draws and of every plate, see `labels`."""
     found = {"chain": np.arange(1), "draw": np.arange(draws)}
-    return found | {plate: _labels(data, plate) for plate in data.model.plates}
+    return found | {plate: labels(data, plate) for plate in data.model.plates}
 
 
 def parent_coordinates(data: PlateData) -> dict[str, tuple[str, np.ndarray]]:
     """Which row of each plate above a row lies in, as `school_of_pupil`, along the finer plate."""
     graph = data.model.plates
-    labels = {plate: _labels(data, plate) for plate in graph}
+    named = {plate: labels(data, plate) for plate in graph}
     return {
-        f"{coarse}_of_{fine}": (fine, labels[coarse][data.parent_rows(fine, coarse)])
+        f"{coarse}_of_{fine}": (fine, named[coarse][data.parent_rows(fine, coarse)])
         for fine in graph
         for coarse in graph
         if coarse in graph.ancestors(fine)
@@ -69,7 +65,16 @@ def check_names(model: HierarchicalModel) -> None:
         )
 
 
-def _labels(data: PlateData, plate: str) -> np.ndarray:
+def labels(data: PlateData, plate: str) -> np.ndarray:
+    """A name for every row of a plate, in the order of the rows; no two are the same.
+
+    They are the labels of the data, or the numbers of the rows where there are none. Labels of a
+    nested plate that repeat in different parents get those of the rows above in front, as `a/1`.
+
+    Args:
+        data: The data.
+        plate: The plate.
+    """
     if plate not in data.labels:
         return np.arange(data.cardinalities[plate])
     own = data.labels[plate]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from pavi.core import HierarchicalModel
 from pavi.data import PlateData
-from pavi.diagnostics import Diagnosis, check
+from pavi.diagnostics import DRAWS, INNER, Diagnosis, check
 from pavi.guides import PlateAmortizedGuide
 from pavi.guides.base import Guide
 from pavi.metrics import ELBOEstimate, full_elbo
@@ -25,6 +26,7 @@ from pavi.posterior import (
     zarr_export,
 )
 from pavi.posterior.checks import check_draws, check_levels, check_observed, latent_sites
+from pavi.posterior.coordinates import labels
 from pavi.posterior.encode import encode
 from pavi.posterior.extension import extended_guide
 from pavi.posterior.report import write_report
@@ -66,6 +68,15 @@ class Posterior:
     def __repr__(self) -> str:
         return f"Posterior({', '.join(self.model.latents)}\n  of {self.data!r})"
 
+    @cached_property
+    def labels(self) -> Mapping[str, np.ndarray]:
+        """Per plate, what its rows are called, in the order in which draws have them.
+
+        The labels of the data, or numbers where there are none; those that repeat in different
+        parents have the parents' in front, as `a/1`. They are the coordinates of `to_arviz()`.
+        """
+        return {plate: labels(self.data, plate) for plate in self.model.plates}
+
     def sample(
         self,
         *sites: str,
@@ -79,8 +90,8 @@ class Posterior:
             sites: The sites; all of them by default.
             draws: The number of draws.
             seed: The same seed gives the same draws.
-            rows: Per plate, the row numbers to draw, in any order; all rows by default. The labels
-                of a plate's rows, in the order of their numbers, are in `data.labels`.
+            rows: Per plate, the row numbers to draw, in any order; all rows by default. What the
+                rows are called, in the order of their numbers, is in `labels`.
 
         Returns:
             A tensor `(draws, *plates, *event)` for one named site, otherwise a dict of these.
@@ -91,7 +102,8 @@ class Posterior:
                 without.
 
         Example:
-            `posterior.sample("school_effect", school=[3, 17])`
+            `posterior.sample("school_effect", school=[3, 17])` are draws of the schools
+            `posterior.labels["school"][[3, 17]]`.
         """
         wanted = latent_sites(self.guide, self.data, sites)
         check_draws(draws)
@@ -154,7 +166,7 @@ class Posterior:
         return full_elbo(self.guide, self.data, draws=draws, seed=seed, progress=progress)
 
     def check(
-        self, *, draws: int = 1000, inner: int = 4, seed: int = 0, progress: bool = False
+        self, *, draws: int = DRAWS, inner: int = INNER, seed: int = 0, progress: bool = False
     ) -> Diagnosis:
         """Whether this posterior can be trusted, with verdicts in words; prints as a table.
 
@@ -245,7 +257,8 @@ class Posterior:
             draws: The number of draws that tables and figures are computed from.
             seed: Of these draws.
             provenance: Further lines about where the fit comes from, by name.
-            check: Whether to diagnose the fit too, which takes longest.
+            check: Whether to diagnose the fit too, which takes longest; by as many draws as
+                `check` takes by default, whatever `draws` is, so that both say the same.
             progress: Whether to show a bar.
 
         Raises:

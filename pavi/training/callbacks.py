@@ -8,19 +8,29 @@ from typing import Any, final
 
 import pytorch_lightning as pl
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
 REFRESH_SECONDS = 0.2
+SMOOTHED_STEPS = 50
 
 
 @final
 class FitProgress(pl.Callback):
-    """One line with the step, the ELBO, the speed and the time left; redrawn five times a second.
+    r"""One line with the step, the ELBO, the speed and the time left; redrawn five times a second.
+
+    The ELBO of a single step is that of a batch and a few draws, and scatters by more than the fit
+    gains in hundreds of steps. What is shown is its exponential average over some `n = 50` steps,
+
+    .. math:: \bar L_t = \sum_{s \le t} w_{t-s} L_s \Big/ \sum_{s \le t} w_{t-s},
+        \quad w_i = (1 - 1/n)^i .
 
     Lightning's own bar reads every logged metric in every step, which costs a good part of the
     step of a small model.
     """
 
     def __init__(self) -> None:
+        self._total: Tensor | float = 0.0
+        self._weight = 0.0
         self._drawn = 0.0
         self._first = 0
         self._started = 0.0
@@ -34,7 +44,7 @@ class FitProgress(pl.Callback):
             TextColumn("fit"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("ELBO {task.fields[elbo]}"),
+            TextColumn("ELBO, smoothed: {task.fields[elbo]}"),
             TextColumn("{task.fields[speed]}"),
             TimeRemainingColumn(),
         )
@@ -45,15 +55,21 @@ class FitProgress(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any
     ) -> None:
-        """Redraw, if it is time."""
+        """Add to the average; redraw, if it is time."""
+        if self._bar is None:
+            return
+        # A tensor, which a device need not be waited for.
+        keep = 1 - 1 / SMOOTHED_STEPS
+        self._total = keep * self._total - outputs["loss"].detach()
+        self._weight = keep * self._weight + 1
         now = time.monotonic()
         last = trainer.global_step == trainer.max_steps
-        if self._bar is None or (now - self._drawn < REFRESH_SECONDS and not last):
+        if now - self._drawn < REFRESH_SECONDS and not last:
             return
         self._drawn = now
         step = trainer.global_step
         speed = (step - self._first) / max(now - self._started, 1e-9)
-        elbo = f"{-float(outputs['loss']):,.1f}"
+        elbo = f"{float(self._total) / self._weight:,.1f}"
         self._bar.update(self._task, completed=step, elbo=elbo, speed=f"{speed:.0f} steps/s")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

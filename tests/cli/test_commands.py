@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
 import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 import pavi
+from pavi.cli import names
+from pavi.cli.fit_folder import FitFolder
+from pavi.cli.fit_options import ENCODINGS, FLOWS
 from pavi.cli.help import MODEL
 from pavi.cli.main import main
 from pavi.cli.model_file import ModelFile
+from pavi.cli.remedies import CommandRemedies
+from pavi.diagnostics import DRAWS, INNER, affordable_draws
 
 FIT = ("fit", "model.py:schools", "data.csv", "--quiet", "--out")
 
@@ -35,7 +43,14 @@ def test_a_fit_remembers_where_it_comes_from(stored, fitted):
     card = json.loads(Path("fit/fit.json").read_text())
     assert card["model"]["file"] == str(stored / "model.py")
     assert card["data"]["path"] == str(stored / "data.csv")
-    assert card["options"] == {"encodings": "free", "steps": 30, "seed": 0}
+    assert card["options"] == {
+        "encodings": "free",
+        "flow": "affine",
+        "batch": "default",
+        "rates": "default",
+        "steps": 30,
+        "seed": 0,
+    }
     assert card["command"][:2] == ["pavi", "fit"]
     assert Path("fit/model.py").read_text() == MODEL
 
@@ -55,6 +70,102 @@ def test_encodings_by_name(folder, name):
     card = json.loads(Path("fit/posterior/posterior.json").read_text())
     kind = name.title().replace("-", "") + "Encodings"
     assert card["guide"]["encodings"]["kind"] == kind
+
+
+def test_flows_batches_and_rates_are_those_of_python(folder):
+    options = ["--flow", "maf", "--flow", "tau=nsf", "--batch", "school=2", "--batch", "pupil=3"]
+    rates = ["--learning-rate", "0.01", "--table-rate", "0.02"]
+    assert main([*FIT, "fit", "--steps", "4", *options, *rates]) == 0
+    model = ModelFile.from_reference("model.py:schools").model
+    import pandas as pd
+
+    data = pavi.PlateData.from_frame(pd.read_csv("data.csv"), model)
+    expected = pavi.fit(
+        model,
+        data,
+        flow=pavi.MAFFlow(),
+        flows={"tau": pavi.NSFFlow()},
+        batch={"school": 2, "pupil": 3},
+        optimization=pavi.Optimization(learning_rate=0.01, table_rate=0.02),
+        steps=4,
+        progress=False,
+    )
+    found = stored_posterior(folder)
+    assert torch.equal(found.sample("b", draws=5), expected.sample("b", draws=5))
+    card = json.loads(Path("fit/fit.json").read_text())
+    assert card["options"]["flow"] == "maf, tau=nsf"
+    assert card["options"]["batch"] == "school=2, pupil=3"
+    assert card["options"]["rates"] == "learning rate 0.01, table rate 0.02"
+
+
+def test_names_of_the_command_line_are_those_of_pavi():
+    assert list(ENCODINGS) == list(names.ENCODINGS)
+    for name in names.FLOWS:
+        assert type(FLOWS[name]()).__name__.lower() == f"{name}flow"
+    assert (names.CHECK_DRAWS, names.CHECK_INNER) == (DRAWS, INNER)
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_a_fit_ends_with_the_verdict_of_a_check(folder, capsys):
+    """Thirty steps are too few, which is said in the options of the command line."""
+    command = [each for each in FIT if each != "--quiet"]
+    assert main([*command, "fit", "--steps", "300"]) == 0
+    said = words(capsys.readouterr().out)
+    folder = FitFolder.open(Path("fit"))
+    posterior = folder.posterior(data=folder.data())
+    found = replace(posterior.check(), remedies=CommandRemedies())
+    assert "Judged by 1,000 draws." in found.verdict
+    told = " ".join([found.verdict, *(f"- {line}" for line in found.advice)])
+    assert f"{told} The fit is in fit. Next: pavi report fit" in said
+    assert f"ELBO {posterior.elbo().mean:,.1f} nats" in said
+    assert main(["check", "fit"]) == 0
+    assert words(capsys.readouterr().out) == words(printed(found))
+
+
+def printed(found: pavi.diagnostics.Diagnosis) -> str:
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(found)
+    return capture.get()
+
+
+@pytest.mark.parametrize(
+    ("most", "message"),
+    [
+        (302, "Judged by 300 draws. .*By 1,000 draws, which take longer: pavi check fit "),
+        (3, r"ELBO -\S+ nats, .* Not judged yet, which .* of this size: pavi check fit "),
+    ],
+)
+def test_where_a_check_would_take_long_a_fit_takes_fewer_draws(
+    folder, capsys, monkeypatch, most, message
+):
+    def affordable(guide, data):
+        # Four inner draws of the schools for each of the globals.
+        work = 4.0 * most * max(data.numbers().values())
+        return affordable_draws(guide, data, work=work)
+
+    monkeypatch.setattr("pavi.cli.commands.fit.affordable_draws", affordable)
+    command = [each for each in FIT if each != "--quiet"]
+    assert main([*command, "fit", "--steps", "2"]) == 0
+    assert re.search(message, words(capsys.readouterr().out))
+
+
+def test_the_report_speaks_of_the_same_options_and_agrees(fitted):
+    folder = FitFolder.open(Path("fit"))
+    posterior = folder.posterior(data=folder.data())
+    found = replace(posterior.check(), remedies=CommandRemedies())
+    assert not found.trusted  # after thirty steps
+    assert any("--flow" in line for line in found.advice)
+    assert main(["report", "fit", "--draws", "20", "--quiet"]) == 0
+    text = html.unescape(Path("fit/report.html").read_text())
+    for line in (found.verdict, *found.advice):
+        assert line in text
+    assert "pavi." not in text.partition("Diagnostics</h2>")[2].partition("Provenance</h2>")[
+        0
+    ].replace("in Python, warm_up=pavi.WarmUp((pavi.objectives.MAP(until=0.1),))", "")
 
 
 def test_draws_of_groups_have_their_labels(fitted):
@@ -166,6 +277,35 @@ def test_a_folder_that_is_no_fit_is_never_replaced(folder, told):
         ("fit model.py:schools model.py --out new", r"model.py "),
         ("fit model.py:schools data.csv --out new --steps 0", r"steps must be positive, got 0"),
         ("fit model.py:schools data.csv --out new --seed -1", r"seed must be at least 0"),
+        (
+            "fit model.py:schools data.csv --out new --flow tau=spline",
+            r"--flow tau=spline: there is no flow 'spline'; flows are \['affine', 'maf', .* --flow",
+        ),
+        (
+            "fit model.py:schools data.csv --out new --flow c=nsf",
+            r"--flow c=nsf: 'c' is not a latent site; these are \['mu', 'beta', .*'b'\]",
+        ),
+        ("fit model.py:schools data.csv --out new --flow nsf --flow maf", r"had a flow already"),
+        (
+            "fit model.py:schools data.csv --out new --batch school",
+            r"--batch school: expected PLATE=ROWS with .* as school=20; plates are \['school', 'pu",
+        ),
+        ("fit model.py:schools data.csv --out new --batch school=0", r"positive number of rows"),
+        (
+            "fit model.py:schools data.csv --out new --batch class=3",
+            r"--batch class=3: 'class' is not a plate; plates are \['school', 'pupil'\]",
+        ),
+        ("fit model.py:schools data.csv --out new --batch school=9", r"between 1 and its 3 rows"),
+        (
+            "fit model.py:schools data.csv --out new --batch school=1 --batch school=2",
+            r"--batch school=2: school had a number of rows already",
+        ),
+        (
+            "fit model.py:schools data.csv --out new --learning-rate -1",
+            r"--learning-rate must be positive and finite, got -1",
+        ),
+        ("check fit --draws 7", r"draws must be a multiple of 5 and at least 200, got 7"),
+        ("check fit --inner 3", r"inner must be an even integer of at least 4, got 3"),
         (
             "fit model.py:schools data.csv --out new --separator ;;",
             r"--separator is one character",
@@ -297,7 +437,7 @@ def test_help_teaches_by_an_example_that_runs(folder, capsys):
     Path("shown.csv").write_text("".join(line.strip() + "\n" for line in sample.splitlines()))
     assert main(["describe", "shown.py:schools", "shown.csv"]) == 0
     commands = re.findall(r"^    (pavi .*?)(?:   .*)?$", shown, re.MULTILINE)
-    assert len(commands) == 5
+    assert len(commands) == 6
     for command in commands:
         name = command.split()[1]
         with pytest.raises(SystemExit):

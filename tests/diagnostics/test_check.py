@@ -10,12 +10,15 @@ import torch
 from laws.exact_gre import SCALES, bounded, random_effects, settle
 
 import pavi
-from pavi.diagnostics import Grade, check
+from pavi.cli.parser import build_parser
+from pavi.cli.remedies import CommandRemedies
+from pavi.diagnostics import DRAWS, Grade, PythonRemedies, affordable_draws, check
 from pavi.diagnostics.blame import sites_to_blame
 from pavi.diagnostics.course import course
 from pavi.diagnostics.tails import GlobalTail, LevelTails
 from pavi.guides import CascadingFlowsGuide, TotalFlowGuide
 
+COURSE = "course of the fit (none was kept, or under 200 steps of it)"
 FACTOR = 0.5  # by how much the shrunken posterior is too narrow
 
 
@@ -47,6 +50,12 @@ def test_the_exact_posterior_is_trusted():
     assert found.trusted
     assert found.warning is None
     assert found.advice == ()
+    assert found.verdict == (
+        f"No check failed, but so few draws may miss what far tails are like. Not judged: {COURSE}. "
+        "Judged by 500 draws."
+    )
+    more = dataclasses.replace(found, draws=DRAWS).verdict
+    assert more.startswith("This posterior can be trusted: no check failed. Not judged: ")
     assert found.elbo.mean == pytest.approx(exact.log_evidence, rel=1e-6)
     # No tail: all weights are equal.
     assert found.globals.khat == -math.inf
@@ -71,7 +80,8 @@ def test_a_posterior_half_as_wide_is_not():
     assert found.warning.startswith("Do not trust this posterior yet: k-hat of the globals: mu;")
     assert any("check(inner=)" in line for line in found.advice)
     assert any("another flow" in line for line in found.advice)
-    assert found.warning in str(found).replace("\n", " ")
+    assert found.verdict == f"{found.warning} Not judged: {COURSE}. Judged by 1,000 draws."
+    assert found.verdict in str(found).replace("\n", " ")
 
 
 def test_a_group_that_is_off_is_named():
@@ -219,6 +229,50 @@ def test_a_few_rows_may_exceed_the_threshold(bad, grade):
     level = LevelTails(("school",), ("b",), khat, draws=1000)
     assert level.grade == grade
     assert len(level.worst(3)) == min(bad, 3)
+
+
+def test_the_draws_of_a_few_seconds():
+    """Twelve groups of two dimensions with their data are a few hundred numbers, times four."""
+    posterior, _ = exact_posterior()
+    numbers = max(posterior.data.numbers().values())
+
+    def draws(work):
+        return affordable_draws(posterior.guide, posterior.data, work=work)
+
+    assert draws(1e9) == DRAWS
+    assert draws(4 * numbers * 304.0) == 300
+    assert draws(4 * numbers * 199.0) is None
+
+
+def test_remedies_are_told_in_the_words_of_who_asks():
+    posterior, exact = exact_posterior()
+    shrink(posterior, exact)
+    found = posterior.check(draws=200, inner=32)
+    told = dataclasses.replace(found, remedies=CommandRemedies())
+    assert told.verdict == found.verdict
+    assert len(told.advice) == len(found.advice) > 0
+    assert 'flows={"mu_g": pavi.MAFFlow()}' in " ".join(found.advice)
+    assert "--flow mu_g=maf" in " ".join(told.advice)
+
+
+@pytest.mark.parametrize("remedies", [PythonRemedies(), CommandRemedies()])
+def test_every_remedy_of_the_command_line_is_an_option(remedies):
+    """Each is told; the options and values of the command line are parsed as they stand."""
+    flows = [remedies.flow("maf"), remedies.flow("nsf", ["a", "b"])]
+    rates = [remedies.rate(tables=True), remedies.rate(tables=False)]
+    others = [remedies.steps(), remedies.batch(), remedies.inner(), remedies.hybrid()]
+    said = [*flows, *rates, *others, remedies.faithful(), remedies.point_estimate()]
+    assert len(set(said)) == len(said)
+    if isinstance(remedies, PythonRemedies):
+        return
+    options = [word for text in [*flows, *rates, remedies.hybrid()] for word in text.split()]
+    options += [remedies.steps(), "9", *remedies.batch().replace("PLATE=ROWS", "a=3").split()]
+    given = build_parser().parse_args(["fit", "m.py:m", "d.csv", "--out", "o", *options])
+    assert given.flow == ["maf", "a=nsf", "b=nsf"]
+    assert (given.learning_rate, given.table_rate) == (0.01, 0.03)
+    assert (given.encodings, given.steps, given.batch) == ("hybrid", 9, ["a=3"])
+    command, option = remedies.inner().removeprefix("pavi ").split()
+    assert build_parser().parse_args([command, "fit", option, "16"]).inner == 16
 
 
 @pytest.mark.parametrize(

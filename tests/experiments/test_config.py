@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import re
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from experiments.choices import GuideName
 from experiments.config_file import dump, load
+from experiments.extras import NEEDED
 from experiments.parcellation.config import is_parcellation
 from experiments.run import carry_out, prepare
 from pavi import NSFFlow
@@ -19,7 +25,13 @@ ALL = sorted(SWEEPS.parent.rglob("*.yaml"))
 CONFIGS = [
     p for p in ALL if not (p.is_relative_to(SWEEPS) or is_parcellation(p)) and p.stem != "study"
 ]
+STUDIES = ROOT / "configs" / "reproduce"
 AFFINE = ROOT / "configs" / "debug" / "gre_affine.yaml"
+
+
+def seed_of(path):
+    """What a study adds to the config of a method, which has no seed of its own."""
+    return ["seed=0"] if path.is_relative_to(STUDIES) else []
 
 
 def test_defaults_are_filled_in():
@@ -58,7 +70,7 @@ def test_a_batch_is_replaced_as_a_whole_or_added_to(override, batch):
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_a_resolved_config_reads_back_as_itself(path, tmp_path):
-    config = load(path)
+    config = load(path, seed_of(path))
     file = tmp_path / "config.yaml"
     file.write_text(dump(config))
     assert load(file) == config
@@ -121,7 +133,9 @@ def test_a_mistake_in_a_file_is_named(text, message, tmp_path):
 
 
 def test_a_missing_file_lists_those_beside_it():
-    with pytest.raises(ValueError, match=r"pavi_g.yaml does not exist; .*'pavi_f.yaml'"):
+    with pytest.raises(
+        ValueError, match=r"pavi_g.yaml does not exist; did you mean .*pavi_f.yaml"
+    ):
         load(ROOT / "configs" / "gre" / "pavi_g.yaml")
 
 
@@ -178,3 +192,55 @@ def test_a_batch_that_a_guide_cannot_take_is_told_before_the_run(name, tmp_path)
     with pytest.raises(ValueError, match="batch"):
         prepare(load(ROOT / "configs" / "gre" / "pavi_f.yaml", overrides))
     assert not out.exists()
+
+
+def test_a_config_that_is_not_there_is_told_with_those_of_all_levels(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(ValueError, match="does not exist") as told:
+        load("gre/pavi_f.yaml")
+    said = str(told.value)
+    assert said.startswith(
+        "config gre/pavi_f.yaml does not exist; did you mean configs/gre/pavi_f.y"
+    )
+    for path in ALL:
+        shown = path.relative_to(ROOT)
+        listed = re.search(rf"^  in {shown.parent}: .*\b{shown.name}", said, re.MULTILINE)
+        # Methods of studies and files for W&B agents are given to no command of ours.
+        assert bool(listed) != bool({"reproduce", "wandb"} & set(path.parts)), shown
+
+
+@pytest.mark.parametrize("program", ["run", "sweep", "reproduce", "demo", "hcp_like"])
+def test_a_program_without_its_packages_says_what_to_install(program, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['omegaconf'] = None\n")
+    path = f"{tmp_path}:{ROOT}"
+    done = subprocess.run(
+        [sys.executable, "-m", f"experiments.{program}", "--help"],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: the programs of experiments need omegaconf, which pavi itself does not: "
+        "pip install 'pavi-torch[experiments]', or make install.\n"
+    )
+    # Parts of it are of use without: only a program asks.
+    code = "import experiments.tables"
+    command = [sys.executable, "-c", code]
+    subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, check=True)
+
+
+def test_packages_that_programs_need_are_the_extra():
+    """All that is imported at the top of a file and that pavi itself does not bring."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extra = {"yaml", *project["optional-dependencies"]["experiments"]}  # OmegaConf brings yaml
+    assert set(NEEDED) <= extra
+    found = set()
+    for file in (ROOT / "experiments").rglob("*.py"):
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found.add(node.module.partition(".")[0])
+    assert found & extra == set(NEEDED)

@@ -54,7 +54,9 @@ def break_parameters(prepared, *, step: int) -> None:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_runs(path, tmp_path):
-    metrics = run(path, "train.steps=2", "eval_draws=2", f"out={tmp_path / 'run'}")
+    # The seed is what a study adds to the configs of its methods.
+    given = ["train.steps=2", "eval_draws=2", f"out={tmp_path / 'run'}", "seed=0"]
+    metrics = run(path, *given)
     assert metrics["steps"] == 2
     assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == metrics
 

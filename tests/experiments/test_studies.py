@@ -100,6 +100,8 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(command, monkeypatch, tmp
         (["E1", "--preset", "desc"], "E1 has no preset 'desc'; there are ['smoke', 'desk', 'full"),
         (["E1", "--jobs", "2"], "this study measures seconds, so its runs go alone; got --jobs 2"),
         (["E2", "--jobs", "0"], "--jobs must be positive, got 0."),
+        (["E2", "seed=3"], "E2/pavi_f.yaml or its overrides set seed, which a study does itself"),
+        (["E2", "problem={seed: 3}"], "or its overrides set problem.seed, which a study does"),
     ],
 )
 def test_a_mistake_is_named(arguments, message, capsys):
@@ -135,7 +137,18 @@ def test_a_plan_names_what_does_not_exist(tmp_path):
     with pytest.raises(ValueError, match=r"skip names \['3'\]; there are \['1', '2'"):
         plan("E2", study, "desk", out=tmp_path)
     study.methods["other"] = MethodConfig(config="pavi_x.yaml")
-    with pytest.raises(ValueError, match=r"pavi_x.yaml does not exist; in .* there are"):
+    with pytest.raises(
+        ValueError, match=r"(?s)pavi_x.yaml does not exist.* in \S*E2: pavi_f.yaml"
+    ):
+        plan("E2", study, "desk", out=tmp_path)
+
+
+def test_a_seed_of_a_method_is_refused(tmp_path):
+    study = load_study("E2")
+    file = tmp_path / "seeded.yaml"
+    file.write_text("guide: {encodings: {name: free, dim: 16}}\nseed: 0\n")
+    study.methods["PAVI-F"] = MethodConfig(config=str(file))
+    with pytest.raises(ValueError, match=r"seeded.yaml or its overrides set seed, .* take it out"):
         plan("E2", study, "desk", out=tmp_path)
 
 

@@ -13,6 +13,7 @@ import optuna
 import pytest
 import yaml
 from optuna.trial import TrialState
+from rich.console import Console
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
 import experiments.sweep
@@ -26,6 +27,7 @@ from experiments.sweeps.elbo_log import read_elbo
 from experiments.sweeps.executor import Executor, Job
 from experiments.sweeps.folder import SweepFolder
 from experiments.sweeps.local import LocalExecutor
+from experiments.sweeps.results import screen_table
 from experiments.sweeps.slurm import SlurmExecutor
 from experiments.sweeps.space import distributions, grid, load_sweep, run_config
 from experiments.sweeps.study import RETRY, opened_study
@@ -80,7 +82,7 @@ def in_process(monkeypatch):
             return self.said
 
     class InProcess(Executor):
-        crash, interrupt = False, None
+        crash, interrupt, signalled = False, None, False
 
         def start(self, arguments, *, log):
             started.append(arguments)
@@ -88,6 +90,8 @@ def in_process(monkeypatch):
                 raise KeyboardInterrupt
             if self.crash and f"{RATE}=0.1" in arguments:
                 return Done(1, "Traceback:\n\n1\n2\n3\n4\nMemoryError: no | more\n")
+            if self.signalled and f"{RATE}=0.1" in arguments:
+                return Done(75, "SIGTERM; the checkpoint is there\n")
             return Done(run_main(list(arguments)))
 
     started, left = [], []
@@ -259,7 +263,11 @@ def test_a_finished_sweep_starts_nothing_and_a_crash_is_tried_again(
     assert main([path]) == 0
     assert len(in_process.started) == 5
     rows = table(tmp_path / "out")
-    assert sorted(row["trial"] for row in rows) == ["0", "2"]
+    assert sorted(row["trial"] for row in rows[:2]) == ["0", "2"]
+    # What crashed keeps its place and its error.
+    crashed = rows[2]
+    assert (crashed["trial"], crashed["state"]) == ("1", "crashed, again as 2")
+    assert crashed["error"] == "seed 0, exit code 1: 1\n2\n3\n4\nMemoryError: no | more"
     metrics = [
         json.loads(
             (tmp_path / "out" / "trials" / "0000" / f"seed-{s}" / "metrics.json").read_text()
@@ -274,6 +282,39 @@ def test_a_finished_sweep_starts_nothing_and_a_crash_is_tried_again(
     )
     assert main([path]) == 0
     assert len(in_process.started) == 5
+
+
+def test_a_run_that_a_signal_ended_is_no_crash_and_goes_on(sweep, tmp_path, in_process, capsys):
+    in_process.signalled = True
+    path = str(sweep())
+    assert main([path]) == 75
+    assert (
+        "a signal ended a run of this sweep. The same command goes on:" in capsys.readouterr().err
+    )
+    rows = table(tmp_path / "out")
+    assert [(row["trial"], row["state"]) for row in rows] == [
+        ("0", "complete"),
+        ("1", "under way"),
+    ]
+    assert rows[1]["error"] == ""
+    in_process.signalled = False
+    assert main([path]) == 0
+    assert [row["state"] for row in table(tmp_path / "out")] == ["complete", "complete"]
+    first, cut, again = in_process.started
+    assert cut == again != first
+
+
+def test_the_table_of_a_narrow_screen_keeps_every_value():
+    row = {"trial": 12, RATE: "a_value_that_is_longer_than_its_column", "gap": -1234567.125}
+    console = Console(width=30)
+    with console.capture() as capture:
+        console.print(screen_table([row], title="t"))
+    shown = capture.get()
+    assert "\N{HORIZONTAL ELLIPSIS}" not in shown
+    lines = [line.split("\N{BOX DRAWINGS LIGHT VERTICAL}") for line in shown.splitlines()]
+    cells = [[cell.strip() for cell in line[1:-1]] for line in lines if len(line) > 3]
+    joined = ["".join(parts) for parts in zip(*cells, strict=True)]
+    assert joined == ["12", row[RATE], "-1.2346e+06"]
 
 
 def test_the_best_is_first_and_a_minus_maximises(sweep, tmp_path, in_process):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from posterior.narrow import narrow_posterior
 from torch.distributions import Normal
 
 import pavi
@@ -37,8 +38,8 @@ def posterior():
         (lambda p: p.sample("v", patient=[0], draws=-1), r"draws must be .* got -1"),
         (lambda p: p.elbo(draws=0), r"draws must be an integer of at least 1, got 0"),
         (lambda p: p.sample("v", patient=np.array(["P7"])),
-         r"from 0 to 1; got array.*posterior.data.labels\['patient'\] has the label of every row"),
-        (lambda p: p.sample("v", patient=[2]), r"rows 0 to 1, got 2. posterior.data.labels\['pat"),
+         r"from 0 to 1; got array.*posterior.labels\['patient'\] has the label of every row"),
+        (lambda p: p.sample("v", patient=[2]), r"rows 0 to 1, got 2. posterior.labels\['pat"),
     ],
 )  # fmt: skip
 def test_a_question_without_an_answer(posterior, ask, message):
@@ -53,3 +54,25 @@ def test_rows_may_be_an_array(posterior):
 def test_a_posterior_is_shown_in_two_lines(posterior):
     expected = "Posterior(v\n  of PlateData(plates: patient 2; values: y))"
     assert repr(posterior) == expected
+
+
+def test_labels_are_those_of_the_rows_of_draws(posterior):
+    assert posterior.labels["patient"].tolist() == ["P7", "P9"]
+    chosen = list(posterior.labels["patient"]).index("P9")
+    draws = posterior.sample("v", draws=5)
+    alone = posterior.to_frame("v", draws=200).set_index("patient")["mean"]
+    assert alone.index.tolist() == posterior.labels["patient"].tolist()
+    assert float(alone["P9"]) == float(posterior.summary("v", draws=200).mean["v"][chosen])
+    assert draws.shape[1] == len(posterior.labels["patient"])
+
+
+def test_labels_are_the_coordinates_of_the_export_for_every_plate():
+    nested = narrow_posterior("ragged nest")
+    found = nested.to_arviz(draws=5, groups=("posterior",))["posterior"].coords
+    assert set(nested.labels) == set(nested.model.plates)
+    for plate in ("lea", "school"):
+        names = nested.labels[plate].tolist()
+        assert found[plate].values.tolist() == names
+        assert len(set(names)) == nested.data.cardinalities[plate]
+    # Labels that repeat in other parents are told apart.
+    assert nested.labels["school"].tolist() != list(nested.data.labels["school"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import sys
 from base64 import b64decode
@@ -297,10 +298,23 @@ def test_what_check_says_is_a_section(posterior):
     diagnosis = posterior.check(draws=200)
     section = diagnostics_section(diagnosis)
     assert [row[2] for row in section.blocks[0].rows] == [f.verdict for f in diagnosis.findings]
-    said = [diagnosis.warning] if diagnosis.warning else []
-    assert section.blocks[1:] == [*said, *diagnosis.advice]
+    assert section.blocks[1:] == [diagnosis.verdict, *diagnosis.advice]
     poor = {n for n, f in enumerate(diagnosis.findings) if f.grade is Grade.POOR}
     assert section.blocks[0].marked == poor
+
+
+def test_a_report_and_a_check_agree(posterior, tmp_path):
+    """However many draws the tables are computed from, the verdicts are those of `check()`."""
+    posterior.report(tmp_path / "r.html", draws=20)
+    text = (tmp_path / "r.html").read_text()
+    found = posterior.check()
+    assert "Judged by 1,000 draws." in found.verdict
+    for line in (found.verdict, *found.advice):
+        assert line in html.unescape(text)
+    cells = Page(text).cells
+    start = cells.index("verdict", cells.index("verdict") + 1) if cells.count("verdict") > 1 else 0
+    rows = [(f.check, f.value, f.verdict) for f in found.findings]
+    assert cells[start + 1 : start + 1 + 3 * len(rows)] == [cell for row in rows for cell in row]
 
 
 def test_a_report_without_checks_has_no_such_section(posterior, tmp_path):
@@ -311,9 +325,9 @@ def test_a_report_without_checks_has_no_such_section(posterior, tmp_path):
 
 def test_marked_rows_are_marked():
     table = Cells(("", "x"), [("one", "1"), ("two", "2")], marked=frozenset({1}))
-    html = render(title="t", lead="l", sections=[Section("s", [table])])
-    assert html.count('<tr class="marked">') == 1
-    assert html.index("one") < html.index('<tr class="marked">') < html.index("two")
+    text = render(title="t", lead="l", sections=[Section("s", [table])])
+    assert text.count('<tr class="marked">') == 1
+    assert text.index("one") < text.index('<tr class="marked">') < text.index("two")
 
 
 @pytest.mark.parametrize(

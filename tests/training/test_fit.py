@@ -56,3 +56,28 @@ def test_a_resumed_fit_equals_an_undisturbed_one(tmp_path):
     resumed = pavi.fit(model, data, checkpoints=tmp_path, **settings)
     for one, other in zip(calm.guide.parameters(), resumed.guide.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+class Elbos(pl.Callback):
+    """The ELBO of every step."""
+
+    def __init__(self):
+        self.found = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, *_):
+        self.found.append(-float(outputs["loss"]))
+
+
+def test_the_bar_shows_an_average_of_the_elbo_and_says_so(capsys):
+    """Weights that fall by a fiftieth with every step back, over all steps so far."""
+    model = gaussian_random_effects()
+    sim = model.simulate({"group": 6, "obs": 3}, seed=0)
+    data = pavi.PlateData.from_arrays(sim.arrays, model)
+    elbos = Elbos()
+    pavi.fit(model, data, steps=30, batch={"group": 2}, callbacks=[elbos])
+    weights = [0.98**age for age in reversed(range(30))]
+    pairs = list(zip(weights, elbos.found, strict=True))
+    average = sum(weight * elbo for weight, elbo in pairs) / sum(weights)
+    shown = capsys.readouterr().out
+    assert f"ELBO, smoothed: {average:,.1f} " in shown
+    assert f"{average:,.1f}" != f"{elbos.found[-1]:,.1f}"

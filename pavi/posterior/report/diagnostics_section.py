@@ -7,7 +7,7 @@ from pavi.posterior.report.page import Block, Cells, Section
 
 
 def diagnostics_section(diagnosis: Diagnosis) -> Section:
-    """Every check with its verdict, then the warning and what to try."""
+    """Every check with its verdict, then the verdict on all and what to try."""
     findings = diagnosis.findings
     table = Cells(
         ("check", "found", "verdict"),
@@ -16,6 +16,5 @@ def diagnostics_section(diagnosis: Diagnosis) -> Section:
         marked=frozenset(n for n, f in enumerate(findings) if f.grade is Grade.POOR),
         prose=True,
     )
-    said = [diagnosis.warning] if diagnosis.warning else []
-    blocks: list[Block] = [table, *said, *diagnosis.advice]
+    blocks: list[Block] = [table, diagnosis.verdict, *diagnosis.advice]
     return Section("Diagnostics", blocks)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.progress import track
 
+from pavi.diagnostics import PythonRemedies, Remedies
 from pavi.files import write_text
 from pavi.posterior.report.data_section import data_section
 from pavi.posterior.report.diagnostics_section import diagnostics_section
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from pavi.posterior.posterior import Posterior
 
 REPLICATES = 200
-CHECKED = 500  # draws of the diagnostics
 ENDINGS = (".html", ".htm")
 
 
@@ -39,8 +40,9 @@ def write_report(
     provenance: Mapping[str, str],
     check: bool,
     progress: bool,
+    remedies: Remedies | None = None,
 ) -> None:
-    """See `Posterior.report`."""
+    """See `Posterior.report`; `remedies` say how what to try is asked for, if not in Python."""
     _check_path(path)
     try:
         from matplotlib import rc_context
@@ -48,7 +50,14 @@ def write_report(
         raise ImportError(
             "report() needs matplotlib, which is optional: pip install 'pavi-torch[plot]'"
         ) from None
-    parts = _parts(posterior, draws=draws, seed=seed, provenance=provenance, check=check)
+    parts = _parts(
+        posterior,
+        draws=draws,
+        seed=seed,
+        provenance=provenance,
+        check=check,
+        remedies=remedies or PythonRemedies(),
+    )
     # A fixed salt in place of random ids: the same fit gives the same images.
     with rc_context({"svg.hashsalt": "pavi"}):
         found = [part() for part in track(parts, "report", disable=not progress, transient=True)]
@@ -61,7 +70,13 @@ def write_report(
 
 
 def _parts(
-    posterior: Posterior, *, draws: int, seed: int, provenance: Mapping[str, str], check: bool
+    posterior: Posterior,
+    *,
+    draws: int,
+    seed: int,
+    provenance: Mapping[str, str],
+    check: bool,
+    remedies: Remedies,
 ) -> list[Callable[[], Section | None]]:
     """The parts from top to bottom, each None where the posterior has nothing to say."""
     observed = posterior.model.observed
@@ -80,7 +95,8 @@ def _parts(
     def diagnostics() -> Section | None:
         if not (measured and check):
             return None
-        return diagnostics_section(posterior.check(draws=CHECKED, seed=seed))
+        # By the draws that `check` takes by default: two verdicts on one fit would not do.
+        return diagnostics_section(replace(posterior.check(seed=seed), remedies=remedies))
 
     return [
         lambda: model_section(posterior),
