@@ -27,7 +27,7 @@ from torch import Tensor
 
 from pavi import PlateData
 from pavi.guides.base import Guide
-from pavi.models.multi_session_parcellation import contrasts
+from pavi.models.network_priors import contrasts
 
 Values = Mapping[str, Tensor]
 

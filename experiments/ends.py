@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from pavi.training import GO_ON, FitStopped, ProcessLostError
+from pavi.files import DiskFullError
+from pavi.training import GO_ON, FitStopped, NonFiniteLossError, ProcessLostError
 
 # After each of these the same command goes on.
 ENDS = (KeyboardInterrupt, FitStopped, ProcessLostError)
@@ -31,3 +32,37 @@ def told(end: BaseException, *, where: str, command: Sequence[str]) -> int:
             file=sys.stderr,
         )
     return code
+
+
+def exit_code(
+    run: Callable[[], None],
+    *,
+    where: Callable[[], str],
+    command: Sequence[str],
+    refused: Callable[[ValueError], bool] = lambda _: True,
+) -> int:
+    """Run, say how it ended, and return the exit code.
+
+    Args:
+        run: Does everything.
+        where: From where it would go on, as a sentence.
+        command: The command line.
+        refused: Whether a `ValueError` says what is wrong with what was asked for; others are
+            raised.
+
+    Returns:
+        0, 1 if the run failed, 2 if what was asked for is wrong, and see `told`.
+    """
+    try:
+        run()
+    except ValueError as error:
+        if not refused(error):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (NonFiniteLossError, DiskFullError) as error:
+        print(f"error: {error}\n{where()}", file=sys.stderr)
+        return 1
+    except ENDS as end:
+        return told(end, where=where(), command=command)
+    return 0

@@ -7,46 +7,32 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-import pytorch_lightning as pl
-
-from experiments.build import Experiment, build, build_history, build_trainer, gre_scales
+from experiments.build import Experiment, build, build_history, gre_scales
 from experiments.config import ExperimentConfig
 from experiments.config_file import load
 from experiments.course import course_figures
-from experiments.ends import ENDS, told
+from experiments.ends import exit_code
 from experiments.evaluation import evaluate
+from experiments.fit_stage import FitStage
 from experiments.gap_course import GapCourse
-from experiments.loggers import LoggerStartError, check_logger, log_figures, opened_logger
+from experiments.loggers import LoggerStartError, check_logger, log_figures
 from experiments.parcellation import run as parcellation
 from experiments.parcellation.config import is_parcellation
 from experiments.provenance import command_line, provenance
 from experiments.run_folder import RunFolder
-from experiments.run_identity import RunIdentity, stored_run_id
 from pavi import Posterior
-from pavi.files import DiskFullError
 from pavi.models import gre_posterior
 from pavi.training import (
-    Checkpoints,
-    FitProgress,
-    History,
-    NonFiniteLossError,
-    StepLog,
-    StopSignals,
     assembled,
-    checkpoint_to_resume,
-    compiled,
     exits_on_signals,
-    fit_until_stopped,
     latest_checkpoint,
 )
-from pavi.training.quiet import quiet
 
 
 @final
@@ -58,23 +44,15 @@ class Prepared:
         config: Of the run.
         folder: Where it will be written to.
         experiment: The model, the data and the module.
-        trainer: The trainer.
-        history: The course of the ELBO.
+        stage: The fit.
         course: That of the gap, if it is measured.
-        identity: The id of the run, in its checkpoints.
-        stop: What ends it on a signal.
-        resume: The checkpoint to go on from, if there is one.
     """
 
     config: ExperimentConfig
     folder: RunFolder
     experiment: Experiment
-    trainer: pl.Trainer
-    history: History
+    stage: FitStage
     course: GapCourse | None
-    identity: RunIdentity
-    stop: StopSignals
-    resume: Path | None
 
 
 def prepare(config: ExperimentConfig, *, progress: bool = False) -> Prepared:
@@ -89,17 +67,11 @@ def prepare(config: ExperimentConfig, *, progress: bool = False) -> Prepared:
             holds another run, or its checkpoint is damaged.
     """
     assert config.out is not None
-    assert config.train.checkpoint_every is not None
     folder = RunFolder(Path(config.out))
     check_logger(config.logger)
     folder.check(config)
     experiment = build(config)
-    resume = checkpoint_to_resume(folder.checkpoints)
-    history, identity = build_history(config.train.steps), RunIdentity()
-    stop = StopSignals(keeps=True)
-    num_latents = experiment.model.num_latents(experiment.data.cardinalities)
-    course = None
-    callbacks: list[pl.Callback] = [history, identity, StepLog(num_latents=num_latents), stop]
+    history, course = build_history(config.train.steps), None
     if config.course:
         course = GapCourse(
             experiment.module.guide,
@@ -108,15 +80,16 @@ def prepare(config: ExperimentConfig, *, progress: bool = False) -> Prepared:
             history=history,
             points=config.course,
         )
-        callbacks.append(course)
-    every = config.train.checkpoint_every
-    callbacks.append(Checkpoints(folder.checkpoints, every=every, stop=stop))
-    if progress:
-        callbacks.append(FitProgress())
-    with quiet():
-        sharded = experiment.module.sharding is not None
-        trainer = build_trainer(config, callbacks, sharded=sharded)
-    return Prepared(config, folder, experiment, trainer, history, course, identity, stop, resume)
+    stage = FitStage.of(
+        config,
+        folder,
+        history,
+        latents=experiment.model.num_latents(experiment.data.cardinalities),
+        sharded=experiment.module.sharding is not None,
+        callbacks=[] if course is None else [course],
+        progress=progress,
+    )
+    return Prepared(config, folder, experiment, stage, course)
 
 
 def carry_out(prepared: Prepared, *, command: Sequence[str] = ()) -> dict[str, Any]:
@@ -136,48 +109,30 @@ def carry_out(prepared: Prepared, *, command: Sequence[str] = ()) -> dict[str, A
         FitStopped: If SIGTERM or SIGUSR1 came, with a checkpoint of the step in which it came.
         ProcessLostError: If another process of the run was lost.
     """
-    config, folder, trainer = prepared.config, prepared.folder, prepared.trainer
+    config, folder, stage = prepared.config, prepared.folder, prepared.stage
     if (done := folder.metrics) is not None:
         return done
-    first = trainer.is_global_zero
-    made = first and folder.create(config, provenance(seed=config.seed, command=command))
-    if first:
-        prepared.identity.run_id = _run_id(prepared)
+    made = stage.first and folder.create(config, provenance(seed=config.seed, command=command))
     try:
-        return _logged_run(prepared, first=first)
+        return _logged_run(prepared)
     except LoggerStartError:
         if made:
             folder.remove()
         raise
 
 
-def _run_id(prepared: Prepared) -> str:
-    """That of the run so far, that which a W&B agent gives, or one of our own."""
-    if prepared.resume is not None and (kept := stored_run_id(prepared.resume)):
-        return kept
-    return os.environ.get("WANDB_RUN_ID") or prepared.folder.provenance["run_id"]
-
-
-def _logged_run(prepared: Prepared, *, first: bool) -> dict[str, Any]:
+def _logged_run(prepared: Prepared) -> dict[str, Any]:
     """Fit, evaluate and write, with the logger open."""
-    config, folder, trainer = prepared.config, prepared.folder, prepared.trainer
-    experiment, run_id = prepared.experiment, prepared.identity.run_id
-    with quiet(), opened_logger(config, folder, run_id=run_id, first=first) as logger:
-        trainer.loggers = [logger]
-        with compiled(experiment.module.guide, enabled=config.train.compile):
-            fit_until_stopped(
-                trainer,
-                experiment.module,
-                experiment.stream,
-                stop=prepared.stop,
-                resume=prepared.resume,
-            )
+    config, folder, stage = prepared.config, prepared.folder, prepared.stage
+    experiment = prepared.experiment
+    with stage.logged() as logger:
+        stage.fit(experiment.module, experiment.stream)
         guide = experiment.module.guide.cpu()
         if (shard := experiment.stream.shard) is not None:
             guide = assembled(guide, shard)
-        if not first:
+        if not stage.first:
             return {}
-        history = prepared.history.state_dict()
+        history = stage.history.state_dict()
         posterior = Posterior(guide, experiment.data, history=history)
         posterior.save(folder.posterior)
         metrics = evaluate(config, experiment, posterior)
@@ -213,26 +168,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(file: str, overrides: Sequence[str], command: Sequence[str]) -> int:
     """Run, and tell how it ended."""
-    prepared = None
-    try:
+    prepared: Prepared | None = None
+
+    def run() -> None:
+        nonlocal prepared
         config = load(file, overrides)
         prepared = prepare(config, progress=True)
-        if prepared.resume is not None and prepared.folder.metrics is None:
-            print(f"going on from {prepared.resume}", file=sys.stderr)
-        metrics = carry_out(prepared, command=command)
-    except ValueError as error:
-        if prepared is not None and not isinstance(error, LoggerStartError):
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except (NonFiniteLossError, DiskFullError) as error:
-        print(f"error: {error}\n{_last_checkpoint(prepared)}", file=sys.stderr)
-        return 1
-    except ENDS as end:
-        return told(end, where=_last_checkpoint(prepared), command=command)
-    if metrics:
-        print(json.dumps({"out": config.out, **metrics}))
-    return 0
+        if prepared.stage.resume is not None and prepared.folder.metrics is None:
+            print(f"going on from {prepared.stage.resume}", file=sys.stderr)
+        if metrics := carry_out(prepared, command=command):
+            print(json.dumps({"out": config.out, **metrics}))
+
+    return exit_code(
+        run,
+        where=lambda: _last_checkpoint(prepared),
+        command=command,
+        refused=lambda error: prepared is None or isinstance(error, LoggerStartError),
+    )
 
 
 def _last_checkpoint(prepared: Prepared | None) -> str:

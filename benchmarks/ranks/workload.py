@@ -12,7 +12,7 @@ import pavi
 from benchmarks.ranks.costs import Costs, Network, Step, Table
 from experiments.parcellation.config import EncodingsChoice, EncodingsConfig, ParcellationConfig
 from experiments.parcellation.start import Start
-from experiments.parcellation.template import build_guide, build_model
+from experiments.parcellation.template import build_data, build_guide, build_model
 from pavi.data import Shard
 
 SESSIONS, NETWORKS, DIM = 2, 7, 64
@@ -86,15 +86,10 @@ class Workload:
         name = EncodingsChoice.FREE if self.free else EncodingsChoice.COMPUTED
         config = ParcellationConfig(encodings=EncodingsConfig(name=name), seed=0)
         start = _start(self.subjects, self.vertices)
-        summaries = {
-            "profile": start.profiles,
-            "count": start.counts,
-            "frequency": start.frequencies,
-        }
         generator = torch.Generator().manual_seed(1)
         x = torch.randn(self.subjects, self.vertices, SESSIONS, DIM, generator=generator)
         model = build_model(config, sessions=SESSIONS, dim=DIM)
-        data = pavi.PlateData.from_arrays({"x": x, **summaries}, model)
+        data = build_data(model, x, start)
         shard = Shard.of(data, "subject", rank=rank, ranks=ranks) if ranks > 1 else None
         guide = build_guide(config, data if shard is None else shard.data, start)
         module = pavi.VariationalInference(

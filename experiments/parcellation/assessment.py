@@ -11,6 +11,8 @@ group maps agree at as many vertices as possible. Then
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from scipy.optimize import linear_sum_assignment
 
 from experiments.hcp_like.cohort import Cohort
 from experiments.hcp_like.reliability import Reliability
+from experiments.parcellation.ranks import ALONE, Ranks
 from experiments.parcellation.run_files import RunFiles
 
 
@@ -47,12 +50,13 @@ def dice(
     return np.where(sizes > 0, 2 * common / np.maximum(sizes, 1), 1.0)
 
 
-def compared(files: RunFiles, cohort: Cohort) -> Mapping[str, Any]:
+def compared(files: RunFiles, cohort: Cohort, ranks: Ranks = ALONE) -> Mapping[str, Any]:
     """The label probabilities of a run against the truth of its cohort.
 
     Args:
         files: Of the run.
         cohort: With its truth.
+        ranks: Who else does this, each with the subjects of its own.
     """
     group = files.tensors("group")
     assert group is not None
@@ -63,11 +67,15 @@ def compared(files: RunFiles, cohort: Cohort) -> Mapping[str, Any]:
     reliability = Reliability.of(np.zeros((0, networks)), np.zeros(0, dtype=int))
     accuracy: list[float] = []
     held = np.load(files.labels / "values.npy", mmap_mode="r")
-    for subject in track(range(len(held)), "comparing with the truth", transient=True):
+    mine = ranks.subjects(len(held))
+    bar = "comparing with the truth"
+    for subject in track(mine, bar, transient=True, disable=not ranks.first):
         probabilities = held[subject].astype(np.float32)[:, fitted_of]
         found = Reliability.of(probabilities, cohort.labels[subject])
         reliability = reliability + found
         accuracy.append(found.accuracy)
+    parts = ranks.together(lambda: (reliability, accuracy))
+    reliability = reduce(add, (part for part, _ in parts))
     return {
         "accuracy": reliability.accuracy,
         "oracle_accuracy": float(cohort.truth.oracle_accuracy.mean()),
@@ -75,6 +83,6 @@ def compared(files: RunFiles, cohort: Cohort) -> Mapping[str, Any]:
         "ece": reliability.expected_calibration_error,
         "dice": dice(true_of[fitted], true, networks).tolist(),
         "networks": true_of.tolist(),
-        "subject_accuracy": accuracy,
+        "subject_accuracy": [value for _, values in parts for value in values],
         "reliability": {name: value.tolist() for name, value in vars(reliability).items()},
     }

@@ -42,7 +42,7 @@ from pavi.encodings.free import FreeEncoder
 from pavi.encodings.sweep import Sweep
 from pavi.guides.prior import prior_references
 from pavi.models.label_mixture import LabelMixture
-from pavi.models.multi_session_parcellation import contrasts
+from pavi.models.network_priors import contrasts
 from pavi.nn import SkipBlock
 
 ROOTS = ("mu", "log_eps", "log_sigma", "log_kappa")

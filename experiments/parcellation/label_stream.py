@@ -57,12 +57,20 @@ class LabelStream:
         data: The data of the cohort.
         draws: The number of joint draws.
         seed: Of the noise.
+        first: The number in the cohort of the first subject of the data, of which these are some.
     """
 
     def __init__(
-        self, guide: PlateAmortizedGuide, data: PlateData, *, draws: int, seed: int
+        self,
+        guide: PlateAmortizedGuide,
+        data: PlateData,
+        *,
+        draws: int,
+        seed: int,
+        first: int = 0,
     ) -> None:
         self._guide, self._data, self._draws, self._seed = guide, data, draws, seed
+        self._first = first
         model = data.model
         self._shared = tuple(n for n in model.latents if "subject" not in model.sites[n].plates)
         batch = self._batch(0, ROOTS)
@@ -98,8 +106,8 @@ class LabelStream:
 
     @torch.no_grad()
     def of(self, subject: int) -> SubjectLabels:
-        """The labels of a subject."""
-        batch = self._batch(subject, subject)
+        """The labels of a subject, by its number in the cohort."""
+        batch = self._batch(subject - self._first, subject)
         drawn = self._guide(batch, draws=self._draws, given=self._fixed)
         x = batch.values["x"].unsqueeze(0)
         with unvalidated():
@@ -113,9 +121,9 @@ class LabelStream:
             elbo=_summed(drawn, own) + evidence.flatten(1).double().sum(1),
         )
 
-    def _batch(self, subject: int, stream: int) -> PlateBatch:
+    def _batch(self, row: int, stream: int) -> PlateBatch:
         noise = int(np.random.default_rng([self._seed, stream]).integers(2**63 - 1))
-        return self._data.batch({"subject": np.array([subject])}, seed=noise)
+        return self._data.batch({"subject": np.array([row])}, seed=noise)
 
 
 def _summed(drawn: Draws, sites: Sequence[str]) -> Tensor:

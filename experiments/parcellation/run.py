@@ -7,26 +7,26 @@ from __future__ import annotations
 
 import json
 import resource
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any, final
 
-import pytorch_lightning as pl
-
-from experiments.build import build_history, build_trainer
+from experiments.build import build_history
 from experiments.config_file import load_as
-from experiments.ends import ENDS, told
+from experiments.ends import exit_code
+from experiments.fit_stage import FitStage
 from experiments.hcp_like.cohort import Cohort
-from experiments.loggers import check_logger, opened_logger
+from experiments.loggers import check_logger
 from experiments.parcellation.assessment import compared
 from experiments.parcellation.config import ParcellationConfig
 from experiments.parcellation.fingerprints import open_fingerprints
+from experiments.parcellation.ranks import Ranks, joined
 from experiments.parcellation.report import write_figures
 from experiments.parcellation.run_files import RunFiles
 from experiments.parcellation.stages import (
+    SUBJECT,
     Fit,
     build_fit,
     fixed_batch_course,
@@ -36,19 +36,8 @@ from experiments.parcellation.stages import (
 )
 from experiments.provenance import command_line, provenance
 from experiments.run_folder import RunFolder
-from experiments.run_identity import RunIdentity, stored_run_id
 from pavi.data.stores import MemmapStore
-from pavi.files import DiskFullError
-from pavi.training import (
-    Checkpoints,
-    FitProgress,
-    NonFiniteLossError,
-    StepLog,
-    StopSignals,
-    checkpoint_to_resume,
-    fit_until_stopped,
-)
-from pavi.training.quiet import quiet
+from pavi.training import assembled
 
 # Of the metrics, those that are for figures and not for a line of text.
 DETAILS = ("subject_accuracy", "reliability")
@@ -71,11 +60,6 @@ class Prepared:
     store: MemmapStore
     cohort: Cohort | None
 
-    @property
-    def files(self) -> RunFiles:
-        """The files of the run."""
-        return RunFiles(self.folder.path)
-
 
 def prepare(config: ParcellationConfig) -> Prepared:
     """See that a run can start or go on.
@@ -86,10 +70,10 @@ def prepare(config: ParcellationConfig) -> Prepared:
     """
     assert config.out is not None
     path = Path(config.cohort)
-    if config.trainer.shard is not None:
+    if config.trainer.shard not in (None, SUBJECT):
         raise ValueError(
-            f"trainer.shard={config.trainer.shard} is not known to a parcellation, whose ranks "
-            "all read the same store; leave it out. trainer.devices works as ever."
+            f"trainer.shard={config.trainer.shard}: a parcellation is split by subject; use "
+            "trainer.shard=subject, or leave it out for all subjects on every device."
         )
     check_logger(config.logger)
     folder = RunFolder(Path(config.out))
@@ -108,6 +92,8 @@ def prepare(config: ParcellationConfig) -> Prepared:
                 f"train.batch draws {size} of plate {plate!r}, which must be a multiple of "
                 f"train.blocks, {run}."
             )
+    if config.trainer.shard is not None:
+        _check_split(config, sizes[SUBJECT])
     cohort = Cohort.open(path) if (path / "cohort.json").is_file() else None
     if cohort is not None and len(cohort.truth.mu) != config.networks:
         raise ValueError(
@@ -131,63 +117,64 @@ def carry_out(prepared: Prepared, *, command: Sequence[str] = ()) -> dict[str, A
         LoggerStartError: If the logger does not start.
         NonFiniteLossError: If the loss becomes NaN or infinite; the last checkpoint stays.
     """
-    config, folder, files = prepared.config, prepared.folder, prepared.files
+    config, folder = prepared.config, prepared.folder
     if (done := folder.metrics) is not None:
         return done
-    folder.create(config, provenance(seed=config.seed, command=command))
-    start = reached_start(config, files, prepared.store)
-    fit = build_fit(config, prepared.store, start)
-    if not train(prepared, fit):
+    ranks = joined(config.trainer)
+    files = RunFiles(folder.path, writes=ranks.first)
+
+    def create() -> None:
+        if ranks.first:
+            folder.create(config, provenance(seed=config.seed, command=command))
+
+    ranks.together(create)
+    start = reached_start(config, files, prepared.store, ranks)
+    fit = build_fit(config, prepared.store, start, ranks)
+    first = train(config, folder, files, fit)
+    if not first and ranks.count == 1:
         return {}
-    stream_labels(config, files, fit)
-    metrics = measured(prepared, fit)
+    stream_labels(config, files, fit, ranks)
+    metrics = measured(prepared, files, fit, ranks)
+    if not first:
+        return {}
     write_figures(folder.path / "figures", files, metrics, prepared.cohort)
     folder.write_metrics(metrics)
     return metrics
 
 
-def train(prepared: Prepared, fit: Fit) -> bool:
-    """Train the guide, or read what was trained; returns whether this process is the first."""
-    config, folder, files = prepared.config, prepared.folder, prepared.files
-    if (held := files.tensors("weights")) is not None:
+def train(config: ParcellationConfig, folder: RunFolder, files: RunFiles, fit: Fit) -> bool:
+    """Train the guide, or read what was trained; returns whether this process is the first.
+
+    A guide that is split is read from the checkpoint of the last step, of which every rank takes
+    its own rows.
+    """
+    if fit.shard is None and (held := files.tensors("weights")) is not None:
         fit.guide.load_state_dict(held)
         return True
-    resume = checkpoint_to_resume(folder.checkpoints)
-    history, identity = build_history(config.train.steps), RunIdentity()
-    course = fixed_batch_course(config, fit)
-    latents = fit.data.model.num_latents(fit.data.cardinalities)
-    assert config.train.checkpoint_every is not None
-    stop = StopSignals(keeps=True)
-    callbacks: list[pl.Callback] = [
+    history, course = build_history(config.train.steps), fixed_batch_course(config, fit)
+    stage = FitStage.of(
+        config,
+        folder,
         history,
-        identity,
-        course,
-        stop,
-        StepLog(num_latents=latents),
-        Checkpoints(folder.checkpoints, every=config.train.checkpoint_every, stop=stop),
-        FitProgress(),
-    ]
-    with quiet():
-        trainer = build_trainer(config, callbacks)
-    first = trainer.is_global_zero
-    identity.run_id = (resume and stored_run_id(resume)) or folder.provenance["run_id"]
-    with (
-        quiet(),
-        opened_logger(config, folder, run_id=identity.run_id, first=first) as logger,
-        timed(files, "train"),
-    ):
-        trainer.loggers = [logger]
-        fit_until_stopped(trainer, fit.module, fit.stream, stop=stop, resume=resume)
-    if first:
-        fit.guide.cpu()
-        files.write_tensors("weights", fit.guide.state_dict())
+        latents=fit.data.model.num_latents(fit.data.cardinalities),
+        sharded=fit.shard is not None,
+        callbacks=[course],
+        progress=True,
+    )
+    with stage.logged(), timed(files, "train"):
+        stage.fit(fit.module, fit.stream)
+    guide = fit.guide.cpu()
+    if fit.shard is not None:
+        guide = assembled(guide, fit.shard)
+    if stage.first:
+        files.write_tensors("weights", guide.state_dict())
         files.write_history({"fixed_batch": course.state_dict(), **history.state_dict()})
-    return first
+    return stage.first
 
 
-def measured(prepared: Prepared, fit: Fit) -> dict[str, Any]:
-    """What the run is worth, and what it took."""
-    config, files, cohort = prepared.config, prepared.files, prepared.cohort
+def measured(prepared: Prepared, files: RunFiles, fit: Fit, ranks: Ranks) -> dict[str, Any]:
+    """What the run is worth, and what it took; of all ranks, but for the memory."""
+    config, cohort = prepared.config, prepared.cohort
     elbo, seconds = files.tensors("elbo"), files.seconds
     assert elbo is not None
     per_draw = elbo["subjects"].sum(0) + elbo["shared"]
@@ -197,7 +184,7 @@ def measured(prepared: Prepared, fit: Fit) -> dict[str, Any]:
         "values": prod(prepared.store.shape),
         "label_logits": labels,
         "latents": fit.data.model.num_latents(sizes),
-        "num_parameters": sum(p.numel() for p in fit.guide.parameters()),
+        "num_parameters": fit.num_parameters,
         "minutes_fit": (seconds["start"] + seconds["train"]) / 60,
         "minutes_start": seconds["start"] / 60,
         "minutes_posterior": seconds["posterior"] / 60,
@@ -207,7 +194,7 @@ def measured(prepared: Prepared, fit: Fit) -> dict[str, Any]:
         "steps": config.train.steps,
         "batch": dict(config.train.batch or {}),
     }
-    return found if cohort is None else {**found, **compared(files, cohort)}
+    return found if cohort is None else {**found, **compared(files, cohort, ranks)}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -218,20 +205,24 @@ def main(arguments: Sequence[str]) -> int:
     """
     source, *overrides = arguments
     command = command_line("experiments.run", list(arguments))
-    try:
+
+    def run() -> None:
         config = load_as(ParcellationConfig, source, overrides)
         config.out = config.out or f"runs/{Path(source).stem}-{config.seed}"
-        prepared = prepare(config)
-        metrics = carry_out(prepared, command=command)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except (NonFiniteLossError, DiskFullError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except ENDS as end:
-        return told(end, where="Stages that are complete are kept.", command=command)
-    if metrics:
-        shown = {name: value for name, value in metrics.items() if name not in DETAILS}
-        print(json.dumps({"out": config.out, **shown}))
-    return 0
+        if metrics := carry_out(prepare(config), command=command):
+            shown = {name: value for name, value in metrics.items() if name not in DETAILS}
+            print(json.dumps({"out": config.out, **shown}))
+
+    return exit_code(run, where=lambda: "Stages that are complete are kept.", command=command)
+
+
+def _check_split(config: ParcellationConfig, subjects: int) -> None:
+    """See that every rank has as many subjects as it draws, and one at least."""
+    ranks = config.trainer.devices * config.trainer.nodes
+    needed = (config.train.batch or {}).get(SUBJECT, 1)
+    if (least := subjects // ranks) < needed:
+        raise ValueError(
+            f"trainer.shard={SUBJECT}: {ranks} ranks share {subjects} subjects, so that one has "
+            f"{least}, and a step of each takes {needed}; use fewer devices"
+            + ("." if needed == 1 else f", or draw fewer with train.batch.{SUBJECT}=...")
+        )

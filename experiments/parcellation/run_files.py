@@ -26,9 +26,11 @@ class RunFiles:
 
     Args:
         path: The run folder.
+        writes: Whether this process writes; to others nothing happens where they would.
     """
 
     path: Path
+    writes: bool = True
 
     @property
     def labels(self) -> Path:
@@ -42,6 +44,8 @@ class RunFiles:
 
     def write_tensors(self, name: str, tensors: dict[str, Tensor]) -> None:
         """Write a file of tensors."""
+        if not self.writes:
+            return
         held = save({key: value.contiguous() for key, value in tensors.items()})
         path = self.path / f"{name}.safetensors"
         with whole_file(path, binary=True, needed=len(held)) as file:
@@ -55,7 +59,8 @@ class RunFiles:
     def write_start(self, passes: int, start: Start) -> None:
         """Keep the start after so many passes, in place of the one before."""
         self.write_tensors(f"start-{passes}", asdict(start))
-        (self.path / f"start-{passes - 1}.safetensors").unlink(missing_ok=True)
+        if self.writes:
+            (self.path / f"start-{passes - 1}.safetensors").unlink(missing_ok=True)
 
     @property
     def history(self) -> dict[str, Any]:
@@ -79,4 +84,5 @@ class RunFiles:
         self._write_json("timings", found)
 
     def _write_json(self, name: str, value: object) -> None:
-        write_text(self.path / f"{name}.json", json.dumps(value, indent=1) + "\n")
+        if self.writes:
+            write_text(self.path / f"{name}.json", json.dumps(value, indent=1) + "\n")

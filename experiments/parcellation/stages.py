@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import final
@@ -17,14 +17,17 @@ from experiments.parcellation.config import ParcellationConfig
 from experiments.parcellation.course import FixedBatchCourse
 from experiments.parcellation.fingerprints import SESSION, ByVertex
 from experiments.parcellation.label_stream import LabelStream
+from experiments.parcellation.ranks import ALONE, Ranks
 from experiments.parcellation.run_files import RunFiles
 from experiments.parcellation.start import Start, find_start
 from experiments.parcellation.template import build_data, build_guide, build_model
-from pavi import PlateData, PlateDataModule, VariationalInference
+from pavi import PlateData, PlateDataModule, Shard, VariationalInference
 from pavi.data.module import PlateBatches
 from pavi.data.stores import Store, StoreWriter
 from pavi.guides import PlateAmortizedGuide
 
+SUBJECT = "subject"  # the plate that is split
+KEPT_EVERY = 50  # subjects of a rank
 # The fixed batch: at most so many rows, at so many steps, with a stream of random numbers that no
 # rank has.
 COURSE_BATCH, COURSE_POINTS, COURSE = {"subject": 32, "vertex": 1024}, 30, 2**31 - 1
@@ -40,16 +43,35 @@ class Fit:
         guide: The variational family.
         module: The guide with its objective and optimiser.
         stream: The plate-batches.
+        shard: The subjects that the guide is of, if they are split over ranks.
     """
 
     data: PlateData
     guide: PlateAmortizedGuide
     module: VariationalInference
     stream: PlateDataModule
+    shard: Shard | None = None
+
+    @property
+    def own_data(self) -> PlateData:
+        """The data that the guide is of."""
+        return self.data if self.shard is None else self.shard.data
+
+    @property
+    def num_parameters(self) -> int:
+        """That of the guides of all ranks, where they split one."""
+        found = sum(p.numel() for p in self.guide.parameters())
+        for site, table in self.guide.encoder.tables().items():
+            if self.shard is not None and self.shard.on(self.data.model.sites[site].plates):
+                rows, total = len(self.shard.rows[SUBJECT]), self.shard.cardinalities[SUBJECT]
+                found += table.numel() // rows * (total - rows)
+        return found
 
 
-def reached_start(config: ParcellationConfig, files: RunFiles, store: Store) -> Start:
-    """The start, from the passes that were made and those that are left."""
+def reached_start(
+    config: ParcellationConfig, files: RunFiles, store: Store, ranks: Ranks = ALONE
+) -> Start:
+    """The start, from the passes that were made and those that are left; alike on every rank."""
     passes = config.start.passes
     for done in range(passes, 0, -1):
         if (found := files.start(done)) is not None:
@@ -69,6 +91,7 @@ def reached_start(config: ParcellationConfig, files: RunFiles, store: Store) -> 
             seed=config.seed,
             after=found,
             done=done,
+            ranks=ranks,
         )
         for number, start in enumerate(rest, done + 1):
             files.write_start(number, start)
@@ -78,15 +101,24 @@ def reached_start(config: ParcellationConfig, files: RunFiles, store: Store) -> 
     return found
 
 
-def build_fit(config: ParcellationConfig, store: Store, start: Start) -> Fit:
+def build_fit(config: ParcellationConfig, store: Store, start: Start, ranks: Ranks = ALONE) -> Fit:
     """The guide at its start, and what it takes to train it.
+
+    Args:
+        config: Of the run.
+        store: The fingerprints of all subjects, of which a rank reads its own.
+        start: That of all subjects.
+        ranks: Those that split the subjects, if `config` says so.
 
     Raises:
         ValueError: If the batch does not fit the cohort.
     """
     model = build_model(config, sessions=store.shape[SESSION], dim=store.shape[-1])
     data = build_data(model, ByVertex(store), start)
-    guide = build_guide(config, data, start)
+    shard = None
+    if config.trainer.shard is not None:
+        shard = Shard.of(data, config.trainer.shard, rank=ranks.rank, ranks=ranks.count)
+    guide = build_guide(config, data if shard is None else shard.data, start)
     train = config.train
     module = VariationalInference(
         guide,
@@ -94,48 +126,94 @@ def build_fit(config: ParcellationConfig, store: Store, start: Start) -> Fit:
         optimization=train.build_optimization(),
         warm_up=train.build_warm_up(),
         standardise=False,
+        shard=shard,
     )
     batch = train.batch or {}
-    stream = PlateDataModule(data, batch=batch, blocks=train.blocks, seed=config.seed)
-    return Fit(data, guide, module, stream)
+    stream = PlateDataModule(data, batch=batch, blocks=train.blocks, seed=config.seed, shard=shard)
+    return Fit(data, guide, module, stream, shard)
 
 
 def fixed_batch_course(config: ParcellationConfig, fit: Fit) -> FixedBatchCourse:
-    """The course of the ELBO on a plate-batch that is not trained on more than any other."""
+    """The course of the ELBO on a plate-batch that is not trained on more than any other.
+
+    Of a split cohort it is one of the subjects of the first rank, which evaluates it.
+    """
     sizes = {p: min(n, fit.data.cardinalities[p]) for p, n in COURSE_BATCH.items()}
-    batches = PlateBatches(fit.data, batch=sizes, seed=config.seed, rank=COURSE, ahead=0)
+    if fit.shard is not None:
+        sizes[SUBJECT] = min(sizes[SUBJECT], *fit.shard.strata[SUBJECT])
+    batches = PlateBatches(
+        fit.data, batch=sizes, seed=config.seed, rank=COURSE, ahead=0, shard=fit.shard
+    )
     steps = config.train.steps
     points = np.unique(np.geomspace(1, steps, COURSE_POINTS).round().astype(int))
     return FixedBatchCourse(fit.guide, batches[0], frozenset(points.tolist()))
 
 
-def stream_labels(config: ParcellationConfig, files: RunFiles, fit: Fit) -> None:
-    """Write the label probabilities of all subjects, and those of the group."""
-    stream = LabelStream(fit.guide, fit.data, draws=config.posterior.draws, seed=config.seed)
+def stream_labels(
+    config: ParcellationConfig, files: RunFiles, fit: Fit, ranks: Ranks = ALONE
+) -> None:
+    """Write the label probabilities of all subjects, and those of the group.
+
+    Every rank writes those of its own subjects; the first tells the store that they are there,
+    once they are on the disk.
+    """
     subjects, vertices = (fit.data.cardinalities[plate] for plate in ("subject", "vertex"))
+    own, draws = ranks.subjects(subjects), config.posterior.draws
+    stream = LabelStream(fit.guide, fit.own_data, draws=draws, seed=config.seed, first=own.start)
     shape = (subjects, vertices, config.networks)
+
+    def create() -> None:
+        if ranks.first:
+            with StoreWriter(files.labels, shape=shape, dtype="float16"):
+                pass
+
+    ranks.together(create)
     with (
         timed(files, "posterior") as lap,
-        StoreWriter(files.labels, shape=shape, dtype="float16") as writer,
+        StoreWriter(files.labels, shape=shape, dtype="float16", manifest=ranks.first) as writer,
     ):
         held = files.tensors("elbo") or {}
-        elbo = held.get(
-            "subjects",
-            torch.full((subjects, config.posterior.draws), torch.nan, dtype=torch.float64),
-        )
-        left = [s for s in range(subjects) if s not in writer.done or elbo[s].isnan().any()]
-        for number, subject in enumerate(track(left, "posterior", transient=True), 1):
-            found = stream.of(subject)
-            writer.write(subject, found.probabilities.numpy())
-            elbo[subject] = found.elbo
-            if number % 50 == 0:
-                writer.flush()
+        elbo = held.get("subjects", torch.full((subjects, draws), torch.nan, dtype=torch.float64))
+        left = [s for s in own if s not in writer.done or elbo[s].isnan().any()]
+        every = ranks.together(lambda: left)
+        most = max(len(part) for part in every)
+        again = sorted(writer.done & {subject for part in every for subject in part})
+
+        def forget() -> None:
+            if ranks.first:
+                writer.forget(again)
+
+        ranks.together(forget)  # what is written again is not claimed meanwhile
+        bar = track(range(most), "posterior", transient=True, disable=not ranks.first)
+        fresh: list[int] = []
+        for number in bar:
+            for subject in left[number : number + 1]:
+                found = stream.of(subject)
+                writer.write(subject, found.probabilities.numpy())
+                elbo[subject] = found.elbo
+                fresh.append(subject)
+            if (number + 1) % KEPT_EVERY == 0 or number + 1 == most:
+                _tell(fresh, writer, elbo, ranks)
+                fresh = []
                 files.write_tensors("elbo", {"subjects": elbo, "shared": stream.shared_elbo})
                 lap()
-        writer.finish()
+        if ranks.first:
+            writer.finish()
         files.write_tensors("elbo", {"subjects": elbo, "shared": stream.shared_elbo})
         group = {name: draws.mean(0) for name, draws in stream.shared.items()}
         files.write_tensors("group", {**group, "probabilities": stream.group})
+    ranks.together(lambda: None)  # all is there for whoever reads on
+
+
+def _tell(fresh: Sequence[int], writer: StoreWriter, elbo: Tensor, ranks: Ranks) -> None:
+    """Bring subjects to the disk, and tell all ranks that they are there and what they add."""
+    writer.flush()
+    checksums = writer.checksums
+    found = ranks.together(lambda: {s: (checksums[s], elbo[s].tolist()) for s in fresh})
+    for subject, (_, terms) in (item for part in found for item in part.items()):
+        elbo[subject] = torch.tensor(terms, dtype=elbo.dtype)
+    if ranks.first:
+        writer.claim({subject: told for part in found for subject, (told, _) in part.items()})
 
 
 @contextmanager

@@ -16,6 +16,12 @@ every number once. What is kept is a summary of every subject from *all* its ver
 unshrunken means with one vertex at the group's centroid added. Encodings are computed from these:
 a step of training sees a few hundred of 59,412 vertices, and pooled from them a centroid would be
 known fifteen times worse than it is.
+
+**Over ranks** that each have some of the subjects, the sums over subjects are added up: `f`, the
+distances that :math:`\kappa` comes from, and the average that k-means takes. They are kept in
+double precision, so that the start, in single precision, does not depend on the number of ranks.
+Every rank then does the rest, k-means with it, from the same sums. Summaries of subjects are small
+(3.6 kB a subject beside 30 MB of fingerprints), and every rank gets those of all.
 """
 
 from __future__ import annotations
@@ -32,6 +38,7 @@ from scipy.cluster.vq import ClusterError, kmeans2
 from torch import Tensor
 
 from experiments.checks import check_positive
+from experiments.parcellation.ranks import ALONE, Ranks
 
 # One subject's fingerprints, (session, vertex, dim).
 Read = Callable[[int], Tensor]
@@ -95,6 +102,7 @@ def find_start(
     seed: int = 0,
     after: Start | None = None,
     done: int = 0,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Start]:
     """The start after the first pass of EM, and after every further one.
 
@@ -106,10 +114,11 @@ def find_start(
         seed: Of k-means.
         after: What an earlier run found, to go on from.
         done: In how many passes.
+        ranks: Who else reads some of the subjects, and does this with them.
     """
     if after is None:
         labels, centroids, kappa = group_clusters(
-            read, subjects, networks=networks, config=config, seed=seed
+            read, subjects, networks=networks, config=config, seed=seed, ranks=ranks
         )
         frequencies = torch.full((len(labels), networks), (1 - SURE) / networks)
         frequencies[torch.arange(len(labels)), labels] += SURE
@@ -126,13 +135,20 @@ def find_start(
             kappa=kappa,
             spread=spread,
             turns=config.turns,
+            ranks=ranks,
         )
         yield after
 
 
 @torch.no_grad()
 def group_clusters(
-    read: Read, subjects: int, *, networks: int, config: StartConfig, seed: int
+    read: Read,
+    subjects: int,
+    *,
+    networks: int,
+    config: StartConfig,
+    seed: int,
+    ranks: Ranks = ALONE,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """K-means on the average fingerprints of vertices.
 
@@ -140,12 +156,17 @@ def group_clusters(
         The cluster of every vertex, the centres, and the noise of a single measurement.
     """
     chosen = np.linspace(0, subjects - 1, min(subjects, config.subjects)).round().astype(int)
-    total, squares = torch.zeros(()), torch.zeros((), dtype=torch.float64)
-    for subject in track(chosen, "group average", transient=True):
-        x = read(int(subject))
-        total = total + x.mean(0)
+    mine = ranks.subjects(subjects)
+    total = torch.zeros(read(mine[0]).shape[1:], dtype=torch.float64)
+    squares = torch.zeros((), dtype=torch.float64)
+    own = [int(subject) for subject in chosen if subject in mine]
+    for subject in track(own, "group average", transient=True, disable=not ranks.first):
+        x = read(subject)
+        total += x.mean(0)
         squares += x.double().square().mean()
-    average = (total / len(chosen)).numpy().astype(np.float64)
+    squares = ranks.sum(squares)
+    # In single precision, beyond which the order of the sum would show.
+    average = (ranks.sum(total) / len(chosen)).float().double().numpy()
     if (different := len(np.unique(average, axis=0))) < networks:
         raise ValueError(
             f"the group averages of {len(average)} vertices take {different} different values, "
@@ -184,17 +205,20 @@ def em_pass(
     kappa: Float[Tensor, ""],
     spread: Tensor,
     turns: int,
+    ranks: Ranks = ALONE,
 ) -> Start:
     """One pass of EM over all subjects; see the head of this file."""
     log_prior = frequencies.log()
     pull = (kappa / spread).square().expand(len(centroids)).unsqueeze(-1)
     # Made before the loop: what is kept from it lies between the large arrays that come and go
     # with every subject, and would keep the heap from being used again.
-    first = read(0)
-    profiles = torch.empty(subjects, len(first), *centroids.shape)
-    counts, labels = torch.empty(subjects, len(centroids)), torch.zeros_like(frequencies)
-    distance, numbers = torch.zeros((), dtype=torch.float64), 0
-    for subject in track(range(subjects), "EM over subjects", transient=True):
+    mine = ranks.subjects(subjects)
+    first = read(mine[0])
+    profiles = torch.zeros(subjects, len(first), *centroids.shape)
+    counts = torch.zeros(subjects, len(centroids))
+    labels = torch.zeros_like(frequencies, dtype=torch.float64)
+    distance, numbers = torch.zeros((), dtype=torch.float64), first.numel() * subjects
+    for subject in track(mine, "EM over subjects", transient=True, disable=not ranks.first):
         x = read(subject)
         own = centroids.expand(len(x), *centroids.shape)
         for _ in range(turns):
@@ -207,10 +231,11 @@ def em_pass(
         # sum_n r |x - c|^2 from the sums at hand.
         distance += x.flatten().dot(x.flatten()).double()
         distance += (-2 * (sums * own).sum() + (size[:, None] * own.square()).sum()).double()
-        numbers += x.numel()
         labels += r
-    kappa = (distance / numbers).sqrt().float()
-    return moments(profiles, counts, (labels + 0.5 / len(centroids)) / (subjects + 0.5), kappa)
+    kappa = (ranks.sum(distance) / numbers).sqrt().float()
+    frequencies = ((ranks.sum(labels) + 0.5 / len(centroids)) / (subjects + 0.5)).float()
+    # Each row is that of its rank and zeros.
+    return moments(ranks.sum(profiles), ranks.sum(counts), frequencies, kappa)
 
 
 def responsibilities(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from experiments.parcellation.config import ParcellationConfig
 from experiments.parcellation.encodings import (
@@ -45,7 +46,7 @@ def build_model(config: ParcellationConfig, *, sessions: int, dim: int) -> Hiera
     )
 
 
-def build_data(model: HierarchicalModel, fingerprints: Store, start: Start) -> PlateData:
+def build_data(model: HierarchicalModel, fingerprints: Store | Tensor, start: Start) -> PlateData:
     """The data of a cohort.
 
     Args:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, final
 
 from torch.distributions import Distribution
 
+from pavi.core.arguments import argument_names
 from pavi.core.initial import Start
 
 Conditional = Callable[..., Distribution]
@@ -16,19 +16,6 @@ Conditional = Callable[..., Distribution]
 
 def _names(plates: str | tuple[str, ...]) -> tuple[str, ...]:
     return (plates,) if isinstance(plates, str) else tuple(plates)
-
-
-def _parents(conditional: Conditional) -> tuple[str, ...]:
-    """The argument names; an argument with a default is a constant, not a parent."""
-    names = []
-    for parameter in inspect.signature(conditional).parameters.values():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise ValueError(
-                f"a conditional names its parents one by one; {parameter} is not a parent."
-            )
-        if parameter.default is parameter.empty:
-            names.append(parameter.name)
-    return tuple(names)
 
 
 @dataclass(frozen=True)
@@ -50,7 +37,8 @@ class _RandomSite:
     def __post_init__(self) -> None:
         object.__setattr__(self, "plates", _names(self.plates))
         object.__setattr__(self, "event_shape", tuple(self.event_shape))
-        object.__setattr__(self, "parents", _parents(self.conditional))
+        parents = argument_names(self.conditional, who="a conditional", names="parents")
+        object.__setattr__(self, "parents", parents)
 
 
 @final

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -17,6 +17,28 @@ AS_TEXT: dict[type, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
     Decimal: (str, Decimal),
 }
 KINDS = {kind.__name__: kind for kind in AS_TEXT}
+
+
+def checked_labels(
+    labels: Mapping[str, Sequence[Any] | np.ndarray], cardinalities: Mapping[str, int]
+) -> dict[str, list[Any]]:
+    """Plain labels of every plate that has some, one for each row.
+
+    Args:
+        labels: Per plate, the names of its rows.
+        cardinalities: The number of rows of each plate.
+
+    Raises:
+        ValueError: If there is no such plate, it has another number of rows, or a label is of
+            another kind than `plain_labels` takes.
+    """
+    for plate, names in labels.items():
+        if plate not in cardinalities or len(names) != cardinalities[plate]:
+            raise ValueError(
+                f"labels of plate {plate!r}: got {len(names)} names; "
+                f"plates and their rows are {dict(cardinalities)}."
+            )
+    return {plate: plain_labels(plate, names) for plate, names in labels.items()}
 
 
 def plain_labels(plate: str, labels: Sequence[Any] | np.ndarray) -> list[Any]:

@@ -15,11 +15,10 @@ from torch import Tensor
 from pavi.core import HierarchicalModel, PlateBatch
 from pavi.core.batch import Links
 from pavi.data.arrays import ArraysRead, read_arrays
+from pavi.data.batching import plate_batch, values_of
 from pavi.data.children import Children
 from pavi.data.frame import read_frame
-from pavi.data.labels import plain_labels
-from pavi.data.rows import take_rows
-from pavi.data.stored_values import stored_values
+from pavi.data.labels import checked_labels
 from pavi.data.stores import Store, StoreSubset
 from pavi.data.subset import subset_rows
 
@@ -96,32 +95,7 @@ class PlateData:
             observed=observed,
             sizes={plate: len(names) for plate, names in labels.items()},
         )
-        return cls._read(found, model, labels, dtype)
-
-    @classmethod
-    def _read(
-        cls,
-        found: ArraysRead,
-        model: HierarchicalModel,
-        labels: Mapping[str, Sequence[Any] | np.ndarray],
-        dtype: torch.dtype,
-    ) -> PlateData:
-        for plate, names in labels.items():
-            if plate not in model.plates or len(names) != found.cardinalities[plate]:
-                raise ValueError(
-                    f"labels of plate {plate!r}: got {len(names)} names; "
-                    f"plates and their rows are {dict(found.cardinalities)}."
-                )
-        return cls(
-            model=model,
-            cardinalities=found.cardinalities,
-            links=found.links,
-            values=found.values,
-            present=found.present,
-            labels={plate: plain_labels(plate, names) for plate, names in labels.items()},
-            like=torch.zeros((), dtype=dtype),
-            stores=found.stores,
-        )
+        return cls._of(found, model, labels, dtype)
 
     @classmethod
     def from_frame(
@@ -164,7 +138,26 @@ class PlateData:
             observed=observed,
             sizes=read.sizes,
         )
-        return cls._read(found, model, read.labels, dtype)
+        return cls._of(found, model, read.labels, dtype)
+
+    @classmethod
+    def _of(
+        cls,
+        found: ArraysRead,
+        model: HierarchicalModel,
+        labels: Mapping[str, Sequence[Any] | np.ndarray],
+        dtype: torch.dtype,
+    ) -> PlateData:
+        return cls(
+            model=model,
+            cardinalities=found.cardinalities,
+            links=found.links,
+            values=found.values,
+            present=found.present,
+            labels=checked_labels(labels, found.cardinalities),
+            like=torch.zeros((), dtype=dtype),
+            stores=found.stores,
+        )
 
     def __repr__(self) -> str:
         plates = ", ".join(f"{plate} {size:,}" for plate, size in self.cardinalities.items())
@@ -189,7 +182,7 @@ class PlateData:
         Raises:
             ValueError: If they lie in a store and are too large to be read as a whole.
         """
-        return self.values[site] if site in self.values else self._read_store(site, {})
+        return values_of(self, site, {})
 
     def batch(
         self,
@@ -214,49 +207,13 @@ class PlateData:
         """
         if not rows and not weights and sites is None:
             # Links sorted by parent are kept with the batch, and so from step to step.
-            read = {name: self._read_store(name, {}) for name in self.stores}
+            read = {name: values_of(self, name, {}) for name in self.stores}
             return replace(self._everything, values={**self._everything.values, **read}, seed=seed)
-        return self._batch(rows or {}, weights or {}, sites, seed)
+        return plate_batch(self, rows or {}, weights=weights or {}, sites=sites, seed=seed)
 
     @cached_property
     def _everything(self) -> PlateBatch:
-        return self._batch({}, {}, tuple(self.values), 0)
-
-    def _batch(
-        self,
-        named: Mapping[str, np.ndarray],
-        weights: Mapping[str, np.ndarray],
-        sites: Sequence[str] | None,
-        seed: int,
-    ) -> PlateBatch:
-        chosen = {plate: torch.as_tensor(ids) for plate, ids in named.items()}
-        weighed = {
-            plate: torch.as_tensor(weight).to(self.like) for plate, weight in weights.items()
-        }
-        for plate in self.cardinalities:
-            if plate not in chosen:
-                chosen[plate] = torch.arange(self.cardinalities[plate])
-            if plate not in weighed:
-                weighed[plate] = self.like.new_ones(()).expand(len(chosen[plate]))
-        wanted = self.measured if sites is None else sites
-        return PlateBatch(
-            rows=chosen,
-            weights=weighed,
-            links={plate: self._links_within(plate, chosen, named) for plate in self.links},
-            values={
-                name: self._read_store(name, named)
-                if name in self.stores
-                else self._slice(self.values[name], name, named)
-                for name in wanted
-            },
-            present={
-                name: self._slice(mask, name, named)
-                for name, mask in self.present.items()
-                if name in wanted
-            },
-            seed=seed,
-            like=self.like,
-        )
+        return plate_batch(self, {}, weights={}, sites=tuple(self.values), seed=0)
 
     def children(self, plate: str, parent: str) -> Children:
         """The rows of `plate` below each row of `parent`, which it lies directly within."""
@@ -344,21 +301,3 @@ class PlateData:
                     if below & set(site.plates)
                 )
         return found
-
-    def _links_within(
-        self, plate: str, chosen: Mapping[str, Tensor], named: Mapping[str, np.ndarray]
-    ) -> dict[str, Tensor]:
-        """Each chosen row's parents, as positions among the chosen rows of the parents."""
-        found = {}
-        for parent, links in self.links[plate].items():
-            own = links[chosen[plate]] if plate in named else links
-            if parent in named:
-                own = torch.searchsorted(chosen[parent], own)
-            found[parent] = own
-        return found
-
-    def _slice(self, value: Tensor, site: str, named: Mapping[str, np.ndarray]) -> Tensor:
-        return take_rows(value, self.model.sites[site].plates, named)
-
-    def _read_store(self, site: str, named: Mapping[str, np.ndarray]) -> Tensor:
-        return stored_values(site, self.stores[site], self.model, rows=named, like=self.like)

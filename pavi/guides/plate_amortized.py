@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import final
@@ -14,7 +13,6 @@ from torch.distributions import Distribution
 from torch.distributions.transforms import Transform
 
 from pavi.core import HierarchicalModel, PlateBatch
-from pavi.core.alignment import Alignment
 from pavi.core.distributions import location_and_scale, unvalidated
 from pavi.encodings import Encoder, Encodings, FreeEncodings
 from pavi.encodings.free import FreeEncoder
@@ -23,12 +21,14 @@ from pavi.flows import AffineFlow, ConditionalFlow, Flow, FlowContext
 from pavi.flows.affine import standard_normal_log_prob
 from pavi.guides.base import Draws, Guide
 from pavi.guides.completeness import check_complete
+from pavi.guides.copies import sharing, with_encoder
 from pavi.guides.dependence import Dependence, drawing_order, upstream_sites
 from pavi.guides.frozen import frozen
 from pavi.guides.noise import gaussian_noise, seeded
 from pavi.guides.plain import plain
 from pavi.guides.prior import PriorReference, prior_references
 from pavi.guides.start import unconstrained_start
+from pavi.guides.upstream import Upstream
 
 
 @final
@@ -95,11 +95,13 @@ class PlateAmortizedGuide(Guide):
         references = prior_references(model)
         chosen = {name: flows.get(name, flow) for name in model.latents}
         carried = [n for n, r in references.items() if r.scales and chosen[n].follows_prior]
-        self._upstream = upstream_sites(model, self._dependence, carried=carried)
+        self._upstream = Upstream.of(
+            model, upstream_sites(model, self._dependence, carried=carried)
+        )
         self._order = drawing_order(model)
         self.flows = nn.ModuleDict()
         dims = {name: len(reference.center) for name, reference in references.items()}
-        seen = {name: sum(dims[n] for n in self._upstream[name]) for name in self._order}
+        seen = {name: sum(dims[n] for n in self._upstream.sites[name]) for name in self._order}
         lengths = {
             name: length
             for name in self._order
@@ -107,7 +109,6 @@ class PlateAmortizedGuide(Guide):
         }
         self.encoder: Encoder = build_encoder(encodings, model, cardinalities, lengths=lengths)
         self._has_scale = {name: reference.scales for name, reference in references.items()}
-        self._alignments: dict[tuple[str, str], Alignment] = {}
         for name in self._order:
             reference = references[name]
             built = chosen[name].build(
@@ -123,14 +124,6 @@ class PlateAmortizedGuide(Guide):
                 built.keep_apart()
             self.flows[name] = built
             self._register(name, reference)
-            for other in self._upstream[name]:
-                self._alignments[other, name] = Alignment.between(
-                    model.plates,
-                    model.sites[other].plates,
-                    model.sites[name].plates,
-                    source_rank=1,
-                    target_rank=1,
-                )
 
     def forward(
         self,
@@ -148,7 +141,7 @@ class PlateAmortizedGuide(Guide):
         fixed_features: dict[str, Tensor] = {}
         generator = seeded(batch)
         encodings = self.encoder(batch)
-        needed = set(self._order if sites is None else self._with_upstream(sites))
+        needed = set(self._order if sites is None else self._upstream.needed(sites))
         with unvalidated():
             for name in self._order:
                 if name not in needed:
@@ -171,7 +164,7 @@ class PlateAmortizedGuide(Guide):
                 flat, log_det = flow(base, context)
                 result.features[name] = self._feature(name, base, flat)
                 if path:
-                    fixed = context.detached(self._features(name, fixed_features, batch))
+                    fixed = context.detached(self._upstream.features(name, fixed_features, batch))
                     with frozen(flow):
                         base, log_det = flow.inverse(flat, fixed)
                     fixed_features[name] = self._feature(name, base, flat)
@@ -224,17 +217,11 @@ class PlateAmortizedGuide(Guide):
 
         It draws any rows without looking at data.
         """
-        twin = copy.copy(self)
-        twin._modules = dict(self._modules)
-        twin.encoder = FreeEncoder.holding(self.model, encodings)
-        return twin
+        return with_encoder(self, FreeEncoder.holding(self.model, encodings))
 
     def resized(self, rows: Mapping[str, Tensor]) -> PlateAmortizedGuide:
         """The guide of the same flows for other rows, see `Encoder.resized`."""
-        twin = copy.copy(self)
-        twin._modules = dict(self._modules)
-        twin.encoder = self.encoder.resized(rows)
-        return twin
+        return with_encoder(self, self.encoder.resized(rows))
 
     def lowered(
         self, model: HierarchicalModel, encodings: Mapping[str, Tensor]
@@ -245,7 +232,6 @@ class PlateAmortizedGuide(Guide):
             model: The template that was lifted.
             encodings: Of this data set, `(*plates, dim)` per site.
         """
-        held = FreeEncoder.holding(model, encodings)
         twin = PlateAmortizedGuide(
             model,
             dict.fromkeys(model.plates, 1),
@@ -254,11 +240,7 @@ class PlateAmortizedGuide(Guide):
             flows=self._flows,
             dependence=str(self._dependence),
         )
-        twin.encoder = held
-        twin.flows = self.flows
-        for name, buffer in self.named_buffers(recurse=False):
-            setattr(twin, name, buffer)
-        return twin
+        return with_encoder(sharing(twin, self), FreeEncoder.holding(model, encodings))
 
     def encodings(self) -> dict[str, Tensor]:
         """The encodings that a guide holds, `(*plates, dim)` per site."""
@@ -342,22 +324,8 @@ class PlateAmortizedGuide(Guide):
         else:
             location = location + getattr(self, f"_offset_{name}")
             scale = typical
-        upstream = self._features(name, features, batch)
+        upstream = self._upstream.features(name, features, batch)
         return FlowContext(encoding, upstream, location, scale, relative), event
-
-    def _features(self, name: str, features: Mapping[str, Tensor], batch: PlateBatch) -> Tensor:
-        """The upstream values, aligned and side by side, `(draws, *plates, upstream)`."""
-        aligned = [
-            self._alignments[other, name](features[other], batch) for other in self._upstream[name]
-        ]
-        if not aligned:
-            return batch.like.new_zeros(
-                *(1 for _ in batch.shape(self.model.sites[name].plates)), 0
-            )
-        if len(aligned) == 1:
-            return aligned[0]
-        lead = torch.broadcast_shapes(*(value.shape[:-1] for value in aligned))
-        return torch.cat([value.expand(*lead, value.shape[-1]) for value in aligned], dim=-1)
 
     def _feature(self, name: str, noise: Tensor, flat: Tensor) -> Tensor:
         """What the sites drawn later see of this one."""
@@ -365,19 +333,6 @@ class PlateAmortizedGuide(Guide):
             return noise
         center, spread = getattr(self, f"_center_{name}"), getattr(self, f"_spread_{name}")
         return (flat - center) / spread
-
-    def _with_upstream(self, sites: Sequence[str]) -> set[str]:
-        """The sites and all that their draws depend on."""
-        needed: set[str] = set()
-        waiting = list(sites)
-        while waiting:
-            name = waiting.pop()
-            if name not in needed:
-                needed.add(name)
-                parents = self.model.sites[name].parents
-                waiting += self._upstream[name]
-                waiting += [parent for parent in parents if parent in self.model.latents]
-        return needed
 
 
 def _fields(draws: Draws) -> Iterator[dict[str, Tensor]]:

@@ -3,7 +3,7 @@
 from pavi.metrics.classifier import c2st
 from pavi.metrics.full_elbo import ELBOEstimate, full_elbo
 from pavi.metrics.importance import ImportanceEstimate, importance_bound
-from pavi.metrics.pareto import khat_threshold, pareto_khat
+from pavi.metrics.pareto import khat_threshold, pareto_khat, pareto_smoothed
 from pavi.metrics.wasserstein import marginal_wasserstein
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "khat_threshold",
     "marginal_wasserstein",
     "pareto_khat",
+    "pareto_smoothed",
 ]

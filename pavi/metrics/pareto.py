@@ -25,6 +25,7 @@ Reference:
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -61,21 +62,50 @@ def pareto_khat(log_weights: Tensor) -> Tensor:
         raise ValueError(
             f"a Pareto fit needs {LEAST_DRAWS} draws or more, got {draws}; raise draws."
         )
-    count = math.ceil(min(0.2 * draws, 3 * math.sqrt(draws)))
     flat = log_weights.double().reshape(draws, -1)
     finite = flat.isfinite().all(0)
-    flat = torch.where(finite, flat, 0.0)
-    flat = flat - flat.amax(0)
-    largest = flat.topk(count + 1, dim=0).values
-    constant = flat.amin(0) > -CONSTANT
-    exceedances = (largest[:-1].exp() - largest[-1].exp()).flip(0)
-    # Ties of the whole tail with the cut leave nothing to fit: the weights are bounded there.
-    constant = constant | (exceedances[-1] <= 0)
-    exceedances = torch.where(constant, torch.ones_like(exceedances), exceedances)
-    shape = _shape(exceedances.clamp(min=torch.finfo(torch.float64).tiny))
-    shape = (count * shape + PRIOR_COUNT * PRIOR_SHAPE) / (count + PRIOR_COUNT)
-    shape = torch.where(constant, -math.inf, shape)
+    tail = _tail(torch.where(finite, flat, 0.0))
+    count = len(tail.exceedances)
+    shape = (count * tail.shape + PRIOR_COUNT * PRIOR_SHAPE) / (count + PRIOR_COUNT)
+    shape = torch.where(tail.constant, -math.inf, shape)
     return torch.where(finite, shape, math.inf).reshape(log_weights.shape[1:])
+
+
+def pareto_smoothed(log_weights: Tensor) -> tuple[Tensor, float]:
+    r"""Normalised log weights, the largest replaced by quantiles of what fits them, and k-hat.
+
+    .. math:: w_{(i)} \leftarrow \min\Big(u + \frac{\sigma}{k}
+        \Big[\Big(1 - \frac{i - 1/2}{n}\Big)^{-k} - 1\Big], \max_s w_s\Big),
+        \qquad i = 1, \dots, n .
+
+    Args:
+        log_weights: Log of target over proposal, up to a constant, `(draws,)`, finite.
+
+    Returns:
+        Log weights, of weights that sum to one, and their k-hat; as they are, with a k-hat of
+        minus infinity where they are all equal and of infinity where next to one the others are
+        nothing.
+
+    Raises:
+        ValueError: If there are fewer than 25 draws.
+    """
+    log_weights = log_weights.double()
+    khat = float(pareto_khat(log_weights))
+    plain = log_weights - log_weights.logsumexp(0)
+    if khat == -math.inf:
+        return plain, khat
+    top = log_weights.max()
+    tail = _tail(log_weights.unsqueeze(-1))
+    count = len(tail.exceedances)
+    places = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+    quantiles = tail.cut + tail.scale * torch.expm1(-khat * torch.log1p(-places)) / khat
+    found = log_weights - top
+    found[tail.draws.squeeze(-1)] = quantiles.log().clamp(max=0.0)
+    found = found - found.logsumexp(0)
+    if float(tail.cut) == 0.0 or not (math.isfinite(khat) and bool(found.isfinite().all())):
+        # Beside the largest weight most of the tail is zero in double precision.
+        return plain, math.inf
+    return found, khat
 
 
 def khat_threshold(draws: int) -> float:
@@ -83,8 +113,44 @@ def khat_threshold(draws: int) -> float:
     return min(1 - 1 / math.log10(draws), 0.7)
 
 
-def _shape(exceedances: Tensor) -> Tensor:
-    """The shape of a generalised Pareto distribution, per column of ascending exceedances."""
+class _Tail(NamedTuple):
+    """The largest weights of every row, in units of the largest, and what fits them.
+
+    Args:
+        draws: Which they are, ascending, `(count, rows)`.
+        cut: The largest of the others, `(rows,)`.
+        exceedances: By how much they exceed it, ascending, `(count, rows)`.
+        shape: Of the generalised Pareto distribution, before it is drawn to one half, `(rows,)`.
+        scale: Its scale, `(rows,)`.
+        constant: Where there is no tail to fit, `(rows,)`.
+    """
+
+    draws: Tensor
+    cut: Tensor
+    exceedances: Tensor
+    shape: Tensor
+    scale: Tensor
+    constant: Tensor
+
+
+def _tail(log_weights: Tensor) -> _Tail:
+    """The tail of finite log weights, `(draws, rows)`."""
+    draws = len(log_weights)
+    count = math.ceil(min(0.2 * draws, 3 * math.sqrt(draws)))
+    log_weights = log_weights - log_weights.amax(0)
+    largest, places = log_weights.topk(count + 1, dim=0)
+    constant = log_weights.amin(0) > -CONSTANT
+    cut = largest[-1].exp()
+    exceedances = (largest[:-1].exp() - cut).flip(0)
+    # Ties of the whole tail with the cut leave nothing to fit: the weights are bounded there.
+    constant = constant | (exceedances[-1] <= 0)
+    exceedances = torch.where(constant, torch.ones_like(exceedances), exceedances)
+    shape, scale = _fit(exceedances.clamp(min=torch.finfo(torch.float64).tiny))
+    return _Tail(places[:-1].flip(0), cut, exceedances, shape, scale, constant)
+
+
+def _fit(exceedances: Tensor) -> tuple[Tensor, Tensor]:
+    """Shape and scale of a generalised Pareto distribution, per column, ascending."""
     count = len(exceedances)
     quartile = exceedances[int(count / 4 + 0.5) - 1]
     size = 30 + int(math.sqrt(count))
@@ -95,4 +161,5 @@ def _shape(exceedances: Tensor) -> Tensor:
     shapes = torch.stack([torch.log1p(-b * exceedances).mean(0) for b in grid])
     likelihood = count * ((-grid / shapes).log() - shapes - 1)
     best = (grid * likelihood.softmax(0)).sum(0)
-    return torch.log1p(-best * exceedances).mean(0)
+    shape = torch.log1p(-best * exceedances).mean(0)
+    return shape, -shape / best

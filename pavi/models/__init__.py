@@ -4,7 +4,8 @@ from pavi.models.gaussian_mixture import gaussian_mixture
 from pavi.models.gaussian_random_effects import gaussian_random_effects, gre_posterior
 from pavi.models.hierarchical_variance import hierarchical_variance
 from pavi.models.linear_mixed_model import linear_mixed_model
-from pavi.models.multi_session_parcellation import label_probabilities, multi_session_parcellation
+from pavi.models.multi_session_parcellation import multi_session_parcellation
+from pavi.models.network_priors import label_probabilities
 from pavi.models.non_conjugate import nc_log_evidence, non_conjugate
 from pavi.models.shared_label_parcellation import shared_label_parcellation
 

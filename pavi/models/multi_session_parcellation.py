@@ -1,19 +1,11 @@
-r"""Parcellation of a population's cortices over several sessions (MS-HBM).
-
-A label distribution has `L - 1` free numbers `z` and the logits :math:`V z`, where the columns of
-:math:`V` are an orthonormal basis of the vectors of :math:`R^L` that sum to zero. The logits of a
-standard normal `z` have the covariance :math:`V V^\top = I - 1 1^\top / L`, which no relabelling
-changes: the prior treats all networks alike. With one logit fixed to zero it would not.
-"""
+"""Parcellation of a population's cortices over several sessions (MS-HBM)."""
 
 from __future__ import annotations
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from pavi.core import HierarchicalModel, Latent, Observed, Plate
+from pavi.core import HierarchicalModel, Observed, Plate
+from pavi.models.network_priors import contrasts, network_priors
 
 
 def multi_session_parcellation(
@@ -59,37 +51,16 @@ def multi_session_parcellation(
         Mises-Fisher fingerprints; Rouillard and Wassermann (2022), ADAVI, appendix E.10, with
         Gaussian ones and, as here, labels that are not shared by sessions.
     """
-    if networks < 2:
-        raise ValueError(f"networks must be at least 2, got {networks}.")
-    zero, free = torch.zeros(networks, dim), networks - 1
-    location, width = log_scale
-    scales = torch.full((networks,), location)
     return HierarchicalModel(
         plates=[Plate("subject"), Plate("session"), Plate("vertex")],
         sites={
-            "mu": Latent(lambda: Normal(zero, 1.0), event_shape=(networks, dim)),
-            "log_eps": Latent(lambda: Normal(scales, width), event_shape=(networks,)),
-            "log_sigma": Latent(lambda: Normal(scales, width), event_shape=(networks,)),
-            "log_kappa": Latent(lambda: Normal(location, width)),
-            "mu_s": Latent(
-                lambda mu, log_eps: Normal(mu, log_eps.exp().mT),
-                plates="subject",
-                event_shape=(networks, dim),
-            ),
-            "mu_st": Latent(
-                lambda mu_s, log_sigma: Normal(mu_s, log_sigma.exp().mT),
-                plates=("subject", "session"),
-                event_shape=(networks, dim),
-            ),
-            "eta": Latent(
-                lambda: Normal(torch.zeros(free), group_logits),
-                plates="vertex",
-                event_shape=(free,),
-            ),
-            "pi": Latent(
-                lambda eta: Normal(eta, subject_logits),
-                plates=("subject", "vertex"),
-                event_shape=(free,),
+            **network_priors(
+                networks=networks,
+                dim=dim,
+                sessions=None,
+                log_scale=log_scale,
+                group_logits=group_logits,
+                subject_logits=subject_logits,
             ),
             "x": Observed(
                 lambda mu_st, pi, log_kappa: MixtureSameFamily(
@@ -101,22 +72,3 @@ def multi_session_parcellation(
             ),
         },
     )
-
-
-def label_probabilities(logits: Float[Tensor, "*rows free"]) -> Float[Tensor, "*rows networks"]:
-    """The probabilities of the networks, from draws of `pi` or `eta`."""
-    basis = contrasts(logits.shape[-1] + 1).to(logits)
-    return (logits @ basis.T).softmax(-1)
-
-
-def contrasts(networks: int) -> Float[Tensor, "networks free"]:
-    r"""An orthonormal basis of the vectors that sum to zero, in float64.
-
-    Column `j` compares the first `j` networks with the next one (Helmert),
-    :math:`(1, \dots, 1, -j, 0, \dots) / \sqrt{j (j + 1)}`.
-    """
-    columns = torch.zeros(networks, networks - 1, dtype=torch.float64)
-    for j in range(1, networks):
-        columns[:j, j - 1] = 1.0
-        columns[j, j - 1] = -j
-    return columns / columns.norm(dim=0)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import torch
-from torch.distributions import Normal
-
-from pavi.core import HierarchicalModel, Latent, Observed, Plate
+from pavi.core import HierarchicalModel, Observed, Plate
 from pavi.models.label_mixture import LabelMixture
-from pavi.models.multi_session_parcellation import contrasts
+from pavi.models.network_priors import contrasts, network_priors
 
 
 def shared_label_parcellation(
@@ -53,41 +50,19 @@ def shared_label_parcellation(
         Kong et al. (2019), Spatial topography of individual-specific cortical networks, with von
         Mises-Fisher fingerprints; Rouillard et al. (2023), PAVI, whose headline it is.
     """
-    if networks < 2:
-        raise ValueError(f"networks must be at least 2, got {networks}.")
-    if sessions < 1:
-        raise ValueError(f"sessions must be at least 1, got {sessions}.")
-    zero, free = torch.zeros(networks, dim), networks - 1
-    location, width = log_scale
-    scales = torch.full((networks,), location)
+    priors = network_priors(
+        networks=networks,
+        dim=dim,
+        sessions=sessions,
+        log_scale=log_scale,
+        group_logits=group_logits,
+        subject_logits=subject_logits,
+    )
     basis = contrasts(networks).float()
     return HierarchicalModel(
         plates=[Plate("subject"), Plate("vertex")],
         sites={
-            "mu": Latent(lambda: Normal(zero, 1.0), event_shape=(networks, dim)),
-            "log_eps": Latent(lambda: Normal(scales, width), event_shape=(networks,)),
-            "log_sigma": Latent(lambda: Normal(scales, width), event_shape=(networks,)),
-            "log_kappa": Latent(lambda: Normal(location, width)),
-            "mu_s": Latent(
-                lambda mu, log_eps: Normal(mu, log_eps.exp().mT),
-                plates="subject",
-                event_shape=(networks, dim),
-            ),
-            "mu_st": Latent(
-                lambda mu_s, log_sigma: Normal(mu_s, log_sigma.exp().mT),
-                plates="subject",
-                event_shape=(sessions, networks, dim),
-            ),
-            "eta": Latent(
-                lambda: Normal(torch.zeros(free), group_logits),
-                plates="vertex",
-                event_shape=(free,),
-            ),
-            "pi": Latent(
-                lambda eta: Normal(eta, subject_logits),
-                plates=("subject", "vertex"),
-                event_shape=(free,),
-            ),
+            **priors,
             "x": Observed(
                 lambda mu_st, pi, log_kappa: LabelMixture(
                     pi.squeeze(-2) @ basis.to(pi).T, mu_st, log_kappa.exp().squeeze((-2, -1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from pavi.core import HierarchicalModel, PlateBatch
 from pavi.core.alignment import Alignment
+from pavi.core.arguments import argument_names
 from pavi.posterior.checks import check_draws, check_observed, latent_sites
 from pavi.posterior.fitted import Fitted
 from pavi.posterior.joint_draws import BUDGET, JointDraws
@@ -84,13 +84,8 @@ def derive(
     return joint.chunks.join_on(plates, parts, lead=1)
 
 
-def _arguments(model: HierarchicalModel, fn: Callable[..., Any]) -> list[str]:
-    names = []
-    for parameter in inspect.signature(fn).parameters.values():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise ValueError(f"the function must name its sites one by one, not as {parameter}.")
-        if parameter.default is parameter.empty:
-            names.append(parameter.name)
+def _arguments(model: HierarchicalModel, fn: Callable[..., Any]) -> tuple[str, ...]:
+    names = argument_names(fn, who="the function", names="sites")
     if unknown := [name for name in names if name not in model.sites]:
         raise ValueError(
             f"the function has the argument {unknown[0]!r}, which is not a site; sites are "

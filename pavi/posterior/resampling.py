@@ -18,23 +18,19 @@ Reference:
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pavi.metrics.log_ratio import log_ratio
+from pavi.metrics.pareto import LEAST_DRAWS, pareto_smoothed
 from pavi.posterior.checks import check_draws, check_observed, latent_sites
 from pavi.posterior.fitted import Fitted
 from pavi.posterior.joint_draws import BUDGET
 from pavi.posterior.sampling import sample
-
-# Log weights that differ by less are equal up to the rounding of single precision.
-CONSTANT = 1e-6
-LEAST = 25  # proposals, of which a fifth are the tail
 
 
 @final
@@ -90,9 +86,9 @@ def resample(
     wanted = latent_sites(guide, data, sites)
     check_draws(draws)
     check_observed(data, "an importance weight")
-    if proposals < max(draws, LEAST):
+    if proposals < max(draws, LEAST_DRAWS):
         raise ValueError(
-            f"proposals must be {LEAST} or more and no fewer than the {draws} draws, got "
+            f"proposals must be {LEAST_DRAWS} or more and no fewer than the {draws} draws, got "
             f"{proposals}."
         )
     terms = log_ratio(guide, data, draws=proposals, seed=seed, budget=budget, progress=progress)
@@ -117,35 +113,14 @@ def smoothed(log_weights: Tensor) -> tuple[Tensor, float]:
         log_weights: The log of target over proposal, up to a constant, `(proposals,)`.
 
     Raises:
-        ImportError: Without arviz-stats, which the extra `arviz` brings.
         ValueError: If a weight is not a number or infinite.
     """
-    try:
-        from arviz_stats.base.array import BaseArray
-    except ImportError:
-        raise ImportError(
-            "resample() needs arviz-stats, which is optional: pip install 'pavi-torch[arviz]'"
-        ) from None
-
-    log_weights = log_weights.double()
     if bad := int((~log_weights.isfinite()).sum()):
         raise ValueError(
             f"{bad} of {len(log_weights)} importance weights are not finite: the guide draws "
             "values that the model gives no density."
         )
-    plain = log_weights - log_weights.logsumexp(0)
-    tail = log_weights.topk(_tail(len(log_weights))).values
-    if float(tail[0] - tail[-1]) < CONSTANT:
-        # Nothing to smooth, and a fit of a constant fails: no weight exceeds the others.
-        return plain, -math.inf
-    # It is written for leave-one-out, where the weights are one over a likelihood: hence the sign.
-    psis: Any = BaseArray()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found, khat = psis.psislw(-log_weights.numpy())
-    if not (np.isfinite(found).all() and np.isfinite(khat)):
-        # Beside the largest weight most of the tail is zero in double precision.
-        return plain, math.inf
-    return torch.as_tensor(found), float(khat)
+    return pareto_smoothed(log_weights)
 
 
 def systematic(weights: Tensor, draws: int, *, seed: int) -> Tensor:
@@ -161,9 +136,3 @@ def systematic(weights: Tensor, draws: int, *, seed: int) -> Tensor:
     ends = weights.cumsum(0)
     picked = torch.searchsorted(ends / ends[-1], places).clamp(max=len(weights) - 1)
     return picked[torch.as_tensor(rng.permutation(draws))]
-
-
-def _tail(proposals: int) -> int:
-    """How many of the largest weights the fit uses, with the one they are compared to."""
-    size = 3 * math.sqrt(proposals) if proposals > 225 else proposals / 5
-    return 1 + math.floor(size)

@@ -94,7 +94,7 @@ def test_a_template_with_a_mistake_is_refused(sites, message):
 
 
 def test_parents_are_named_one_by_one():
-    with pytest.raises(ValueError, match=r"names its parents one by one; \*parents is not"):
+    with pytest.raises(ValueError, match=r"must name its parents one by one, not as \*parents"):
         Latent(lambda *parents: Normal(0.0, 1.0))
 
 

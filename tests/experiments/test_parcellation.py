@@ -252,7 +252,7 @@ def test_another_config_is_refused_in_the_folder_of_a_run(cohort, finished):
             "250 of plate 'vertex', which must be a multiple of train.blocks, 64",
         ),
         ("cohort=nowhere", "nowhere"),
-        ("trainer.shard=subject", "trainer.shard=subject is not known to a parcellation"),
+        ("trainer.shard=vertex", "trainer.shard=vertex: a parcellation is split by subject"),
     ],
 )
 def test_what_does_not_fit_is_said_before_any_work(cohort, tmp_path, override, message, capsys):
@@ -261,6 +261,14 @@ def test_what_does_not_fit_is_said_before_any_work(cohort, tmp_path, override, m
     assert main(given) == 2
     assert message in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_ranks_that_would_have_too_few_subjects_are_refused(cohort, tmp_path, capsys):
+    given = [str(CONFIGS / "small.yaml"), f"cohort={cohort}", f"out={tmp_path / 'run'}"]
+    assert main([*given, "trainer.shard=subject", "trainer.devices=7"]) == 2
+    said = capsys.readouterr().err
+    assert "7 ranks share 50 subjects, so that one has 7, and a step of each takes 8" in said
+    assert not (tmp_path / "run").exists()
 
 
 def test_every_config_of_a_parcellation_is_read():

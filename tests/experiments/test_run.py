@@ -45,7 +45,7 @@ def break_parameters(prepared, *, step: int) -> None:
     guide = prepared.experiment.module.guide
 
     def hook(*_: object) -> None:
-        if prepared.trainer.global_step == step:
+        if prepared.stage.trainer.global_step == step:
             for parameter in guide.parameters():
                 parameter.data.fill_(float("nan"))
 
@@ -97,7 +97,7 @@ def test_a_failed_run_keeps_its_last_checkpoint_and_resumes_to_an_undisturbed_on
     assert files(broken / "checkpoints") == {"step=4.ckpt"}
     assert not (broken / "metrics.json").exists()
     second = prepare(config)
-    assert second.resume == broken / "checkpoints" / "step=4.ckpt"
+    assert second.stage.resume == broken / "checkpoints" / "step=4.ckpt"
     found = carry_out(second)
     assert {**found, "seconds": 0} == {**expected, "seconds": 0}
     weights = [(out / "posterior" / "weights.safetensors").read_bytes() for out in (whole, broken)]
@@ -205,7 +205,7 @@ def test_an_interrupted_run_says_how_to_go_on(
         prepared = prepare(*given, **options)
 
         def hook(*_):
-            if prepared.trainer.global_step == 6:
+            if prepared.stage.trainer.global_step == 6:
                 raise KeyboardInterrupt
 
         prepared.experiment.module.guide.register_forward_pre_hook(hook)
@@ -229,7 +229,7 @@ def test_a_terminated_run_keeps_its_step_and_says_how_to_go_on(tmp_path, capsys,
         prepared = prepare(*given, **options)
 
         def hook(*_):
-            if prepared.trainer.global_step == 6:
+            if prepared.stage.trainer.global_step == 6:
                 os.kill(os.getpid(), signal.SIGTERM)
 
         prepared.experiment.module.guide.register_forward_pre_hook(hook)

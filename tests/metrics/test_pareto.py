@@ -6,9 +6,10 @@ import math
 
 import pytest
 import torch
+from arviz_stats.base.array import BaseArray
 from torch.distributions import Exponential
 
-from pavi.metrics import khat_threshold, pareto_khat
+from pavi.metrics import khat_threshold, pareto_khat, pareto_smoothed
 
 
 def places(count):
@@ -29,20 +30,37 @@ def test_pareto_weights_have_their_shape(shape):
     assert float(found.std()) == pytest.approx((1 + shape) / math.sqrt(190), rel=0.4)
 
 
-# From psislw of arviz-stats 0.8.0, which takes minus the log weights. It and the paper differ
-# from this library in how they round the quartile and the number of grid points.
-REFERENCE = [
-    (lambda p: -0.75 * torch.log1p(-p), {100: 0.63486, 1000: 0.71323, 4000: 0.73114}),
-    (lambda p: -1.30 * torch.log1p(-p), {100: 0.94973, 1000: 1.18986, 4000: 1.24244}),
-    (lambda p: 0.2 * (40 * p).sin(), {100: -0.94489, 1000: -1.60438, 4000: -1.68277}),
-    (lambda p: 0.375 * (9 * p) / 2, {100: -0.33046, 1000: -0.77856, 4000: -0.87508}),
+WEIGHTS = [
+    lambda p: -0.75 * torch.log1p(-p),
+    lambda p: -1.30 * torch.log1p(-p),
+    lambda p: 0.2 * (40 * p).sin(),
+    lambda p: 0.375 * (9 * p) / 2,
 ]
 
 
-@pytest.mark.parametrize(("log_weights", "expected"), REFERENCE)
-def test_it_agrees_with_another_library(log_weights, expected):
-    for draws, khat in expected.items():
-        assert float(pareto_khat(log_weights(places(draws)))) == pytest.approx(khat, abs=0.005)
+# It rounds the size of the tail down, which is a whole number for these numbers of draws.
+@pytest.mark.parametrize("draws", [100, 400, 10_000])
+@pytest.mark.parametrize("log_weights", WEIGHTS)
+def test_it_agrees_with_arviz_stats(log_weights, draws):
+    given = log_weights(places(draws))[torch.randperm(draws)] + 300.0
+    # It is written for leave-one-out, where the weights are one over a likelihood: hence the sign.
+    expected, khat = BaseArray().psislw(-given.numpy())
+    assert float(pareto_khat(given)) == pytest.approx(float(khat), rel=1e-9)
+    found, also = pareto_smoothed(given)
+    assert also == float(pareto_khat(given))
+    torch.testing.assert_close(found, torch.as_tensor(expected), rtol=1e-8, atol=1e-9)
+
+
+def test_smoothing_leaves_equal_weights_alone():
+    found, khat = pareto_smoothed(torch.full((50,), -3.0))
+    assert khat == -math.inf
+    torch.testing.assert_close(found, torch.full((50,), -math.log(50), dtype=torch.float64))
+
+
+def test_smoothing_does_not_hide_that_one_weight_is_all():
+    found, khat = pareto_smoothed(torch.cat([torch.randn(999), torch.tensor([1e6])]))
+    assert khat == math.inf
+    assert float(found.exp().max()) == 1.0
 
 
 def test_a_constant_factor_and_the_order_of_draws_change_nothing():

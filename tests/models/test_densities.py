@@ -13,7 +13,7 @@ from torch.testing import assert_close
 import pavi
 from pavi.models import label_probabilities, linear_mixed_model, nc_log_evidence
 from pavi.models.label_mixture import LabelMixture
-from pavi.models.multi_session_parcellation import contrasts
+from pavi.models.network_priors import contrasts
 
 
 def simulated(name, seed=0):

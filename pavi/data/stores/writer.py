@@ -6,6 +6,7 @@ import os
 import shutil
 import weakref
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, final
@@ -31,6 +32,9 @@ class StoreWriter:
         shape: `(*plates, *event)` of all values.
         dtype: Of the values on disk. Half precision is enough for standardised data.
         every: After how many parts the manifest is brought up to date.
+        manifest: Whether this process keeps the manifest. Of several that write parts of one
+            store, one does, which opens it before the others; these bring their parts to the disk
+            with `flush` and tell it their `checksums`, which it takes with `claim`.
 
     Raises:
         ValueError: If the folder cannot be written to, holds a store of another shape or type or
@@ -50,21 +54,23 @@ class StoreWriter:
         shape: tuple[int, ...],
         dtype: Any = "float16",
         every: int = EVERY,
+        manifest: bool = True,
     ) -> None:
         self._folder, self._every, self._waiting = Path(folder), every, 0
+        self._keeps_manifest = manifest
         shape = tuple(int(size) for size in shape)
         check_shape(shape)
         if every < 1:
             raise ValueError(f"every must be positive, got {every}.")
         fresh = Manifest(shape, stored_type(dtype), (None,) * shape[0])
         try:
-            self._manifest = self._begin(fresh)
+            self._manifest = self._begin(fresh) if manifest else Manifest.read(self._folder)
             self._file = os.open(self._folder / VALUES, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise ValueError(f"{folder} cannot be written to: {error.strerror}.") from error
         self._close = weakref.finalize(self, os.close, self._file)
         self._checksums = list(self._manifest.checksums)
-        if not self.done:
+        if manifest and not self.done:
             try:
                 os.pwrite(self._file, self._manifest.header, 0)
                 os.truncate(self._file, self._manifest.file_bytes)
@@ -91,7 +97,26 @@ class StoreWriter:
     @property
     def done(self) -> frozenset[int]:
         """The parts that are complete."""
-        return frozenset(part for part, held in enumerate(self._checksums) if held is not None)
+        return frozenset(self.checksums)
+
+    @property
+    def checksums(self) -> dict[int, int]:
+        """Of the parts that are complete, and on the disk after `flush`."""
+        return {part: held for part, held in enumerate(self._checksums) if held is not None}
+
+    def claim(self, checksums: Mapping[int, int]) -> None:
+        """Take parts as complete that another process has brought to the disk.
+
+        Args:
+            checksums: Of its parts, by number.
+
+        Raises:
+            ValueError: If there is no such part.
+        """
+        for part, checksum in checksums.items():
+            self._check_part(part)
+            self._checksums[part] = checksum
+        self.flush()
 
     def write(self, part: int, values: np.ndarray) -> None:
         """Write a part; what it held before is gone.
@@ -133,6 +158,8 @@ class StoreWriter:
             return
         try:
             os.fsync(self._file)
+            if not self._keeps_manifest:
+                return
             manifest = Manifest(self._manifest.shape, self._manifest.dtype, tuple(self._checksums))
             manifest.write(self._folder)
         except OSError as error:

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from pavi.data.stores import DamagedStoreError, MemmapStore, StoreSubset, StoreWriter, ZarrStore
+from pavi.data.stores.manifest import Manifest
 from pavi.data.stores.runs import runs_of
 
 SHAPE = (4, 2, 11, 3)
@@ -143,6 +144,32 @@ def test_a_part_that_is_written_again_is_unclaimed_before(store, values, monkeyp
         writer.write(2, values[2])
     monkeypatch.undo()
     assert StoreWriter(store.folder, shape=SHAPE).done == {0, 1, 3}
+
+
+def test_several_processes_write_parts_of_one_store(tmp_path, values):
+    with StoreWriter(tmp_path, shape=values.shape, dtype="float32") as keeper:
+        with StoreWriter(tmp_path, shape=values.shape, dtype="float32", manifest=False) as other:
+            keeper.write(0, values[0])
+            for part in (1, 2, 3):
+                other.write(part, values[part])
+            other.flush()
+            keeper.flush()
+            assert Manifest.read(tmp_path).absent == [1, 2, 3]  # nobody has claimed them
+            assert sorted(other.checksums) == [1, 2, 3]
+        keeper.claim(other.checksums)
+        assert keeper.done == {0, 1, 2, 3}
+        keeper.finish()
+    store = MemmapStore.open(tmp_path)
+    store.verify(progress=False)
+    assert np.array_equal(store.take([]).numpy(), values)
+
+
+def test_a_store_that_nobody_keeps_is_not_written_to(tmp_path, values):
+    with pytest.raises(ValueError, match="is not a store: it has no manifest.json"):
+        StoreWriter(tmp_path, shape=values.shape, manifest=False)
+    with StoreWriter(tmp_path, shape=values.shape) as keeper:
+        with pytest.raises(ValueError, match=r"has parts 0 to 3, got part 4"):
+            keeper.claim({4: 0})
 
 
 def test_an_error_inside_the_block_keeps_what_was_written(tmp_path, values):

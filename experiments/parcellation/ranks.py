@@ -1,0 +1,89 @@
+"""The subjects of a rank, and what the ranks of a split parcellation tell each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar, final
+
+import pytorch_lightning as pl
+from torch import Tensor
+
+from experiments.build import told_what_lacks
+from experiments.config import TrainerConfig
+from pavi.data.shard import strata_edges
+from pavi.training import strategy_of
+from pavi.training.quiet import quiet
+from pavi.training.ranks import on_every_rank, sum_over_ranks
+
+Result = TypeVar("Result")
+
+
+@final
+@dataclass(frozen=True)
+class Ranks:
+    """One of the processes that split the subjects of a cohort.
+
+    Args:
+        rank: Its number.
+        count: How many there are; one where nothing is split, whatever other processes there are.
+    """
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that writes what all have found."""
+        return self.rank == 0
+
+    def subjects(self, total: int) -> range:
+        """Those of this rank among all, the stratum of `pavi.Shard`."""
+        edges = strata_edges(total, self.count)
+        return range(int(edges[self.rank]), int(edges[self.rank + 1]))
+
+    def sum(self, value: Tensor) -> Tensor:
+        """The sum of what every rank has, the same bits on all of them."""
+        return value if self.count == 1 else sum_over_ranks(value)
+
+    def together(self, action: Callable[[], Result]) -> list[Result]:
+        """What every rank finds, on all of them, once all of them have.
+
+        Raises:
+            RankError: On every rank, if the action raises on any of several.
+        """
+        return [action()] if self.count == 1 else on_every_rank(action)
+
+
+ALONE = Ranks()
+
+
+def joined(trainer: TrainerConfig) -> Ranks:
+    """Start the processes of a split run and bring them together.
+
+    Lightning does both when it fits. The start of a parcellation, which comes before, is shared
+    by all ranks too, so they are started here, and Lightning finds them in place.
+
+    Args:
+        trainer: The devices of the run.
+
+    Raises:
+        ValueError: If the machine lacks them.
+    """
+    if trainer.shard is None:
+        return ALONE
+    with told_what_lacks(trainer), quiet():
+        bare = pl.Trainer(
+            accelerator=str(trainer.accelerator),
+            devices=trainer.devices,
+            num_nodes=trainer.nodes,
+            strategy=strategy_of(devices=trainer.devices, nodes=trainer.nodes, sharded=True),
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        launcher = bare.strategy.launcher
+        if launcher is not None:
+            launcher.launch(bare.strategy.setup_environment)
+    return Ranks(bare.global_rank, bare.world_size)
