@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.progress import track
 
 from pavi.files import write_text
+from pavi.posterior.report.between_groups import group_checks
 from pavi.posterior.report.data_section import data_section
 from pavi.posterior.report.diagnostics_section import diagnostics_section
 from pavi.posterior.report.estimates import LEVELS, globals_section, groups_section
@@ -75,7 +76,10 @@ def _parts(
     def predictive() -> Section | None:
         if not measured:
             return None
-        return predictive_section(predictive_checks(posterior, draws=REPLICATES, seed=seed))
+        return predictive_section(
+            predictive_checks(posterior, draws=REPLICATES, seed=seed),
+            group_checks(posterior, draws=REPLICATES, seed=seed),
+        )
 
     def diagnostics() -> Section | None:
         if not (measured and check):
