@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pavi.core import HierarchicalModel, PlateBatch
 from pavi.core.alignment import Alignment
 from pavi.encodings.base import Encoder
+from pavi.encodings.empirical_links import EmpiricalLinks
 from pavi.encodings.frames import frames_of
 from pavi.encodings.free import set_start
 from pavi.encodings.groups import Groups
@@ -76,8 +77,10 @@ class MessagePassingEncoder(Encoder):
         }
         self.inputs = nn.ModuleList(FrameInputs(model, frame) for frame in self._frames)
         sizes = [inputs.size for inputs in self.inputs if isinstance(inputs, FrameInputs)]
+        links = [EmpiricalLinks(model, frame) for frame in self._frames]
+        self.links = nn.ModuleList(links)
         for fine, coarse in self._pairs:
-            size = 1 + (sizes[fine] if self._leaf[fine] else 0)
+            size = 1 + (sizes[fine] + links[fine].size if self._leaf[fine] else 0)
             self.register_buffer(f"_center_{fine}_{coarse}", torch.zeros(size))
             self.register_buffer(f"_width_{fine}_{coarse}", torch.ones(size))
         everything = range(len(self._frames))
@@ -87,6 +90,7 @@ class MessagePassingEncoder(Encoder):
             Round(
                 self._frames,
                 sizes,
+                [link.size for link in links],
                 width=width,
                 hidden=hidden,
                 embedding=embedding,
@@ -123,7 +127,7 @@ class MessagePassingEncoder(Encoder):
             inputs.standardise(batch)
         read = [inputs(batch) for inputs in self.inputs]
         for pair, grouped in self._groups(batch, None).items():
-            rows = self._statistics(pair, read, grouped).flatten(0, -2)
+            rows = self._statistics(pair, batch, read, grouped).flatten(0, -2)
             center, width = center_and_width(rows)
             self.get_buffer(f"_center_{pair[0]}_{pair[1]}").copy_(center)
             self.get_buffer(f"_width_{pair[0]}_{pair[1]}").copy_(width)
@@ -136,7 +140,8 @@ class MessagePassingEncoder(Encoder):
         for pair, grouped in groups.items():
             center = self.get_buffer(f"_center_{pair[0]}_{pair[1]}")
             width = self.get_buffer(f"_width_{pair[0]}_{pair[1]}")
-            statistics[pair] = (self._statistics(pair, read, grouped) - center) / width
+            known = self._statistics(pair, batch, read, grouped)
+            statistics[pair] = (known - center) / width
         taken: list[Tensor] = []
         states: list[Tensor] = []
         for stage in self.rounds:
@@ -171,13 +176,16 @@ class MessagePassingEncoder(Encoder):
         """See `Encoder`."""
         return [*self.rounds.parameters(), *self.heads.parameters()]
 
-    def _statistics(self, pair: Pair, read: Sequence[Tensor], grouped: Groups) -> Tensor:
-        """What pooling gives in every round: the log-count, and the mean of data."""
+    def _statistics(
+        self, pair: Pair, batch: PlateBatch, read: Sequence[Tensor], grouped: Groups
+    ) -> Tensor:
+        """What pooling gives in every round: the log-count, and what is known of means of data."""
         fine = pair[0]
         log_count = grouped.counts.log()
         if not self._leaf[fine]:
             return log_count
-        return torch.cat([log_count, grouped.mean(read[fine])], dim=-1)
+        linked = self.links[fine](batch, grouped)
+        return torch.cat([log_count, grouped.mean(read[fine]), linked], dim=-1)
 
     def _groups(self, batch: PlateBatch, sweep: Sweep | None) -> dict[Pair, Groups]:
         found = {}

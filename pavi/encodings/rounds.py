@@ -31,6 +31,8 @@ class Round(nn.Module):
     Args:
         frames: Of the model, finer before coarser.
         inputs: Per frame, how many numbers its rows hold themselves.
+        linked: Per frame, how many numbers of its rows' groups come with these, see
+            `EmpiricalLinks`.
         width: The length of a state, other than of observations.
         hidden: The width of hidden layers.
         embedding: The number of learned features of an observation.
@@ -49,6 +51,7 @@ class Round(nn.Module):
         self,
         frames: Sequence[Frame],
         inputs: Sequence[int],
+        linked: Sequence[int],
         *,
         width: int,
         hidden: int,
@@ -69,7 +72,7 @@ class Round(nn.Module):
             for below in frame.finer:
                 pool = pooling(self.taken[below], self.widths[below], leaf[below], messages)
                 self.pools[f"{below}_{number}"] = pool
-                size += 1 + (inputs[below] if leaf[below] else 0) + pool.size
+                size += 1 + (inputs[below] + linked[below] if leaf[below] else 0) + pool.size
             for up in frame.coarser if messages else ():
                 sent = self.widths[number]
                 self.senders[f"{up}_{number}"] = nn.Linear(width, sent, bias=False)

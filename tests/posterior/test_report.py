@@ -19,9 +19,10 @@ from pavi.diagnostics import Grade
 from pavi.posterior.report.diagnostics_section import diagnostics_section
 from pavi.posterior.report.numbers import aligned
 from pavi.posterior.report.page import Cells, Section, render
-from pavi.posterior.report.predictive import Statistic, _Range, _Sums, predictive_checks
+from pavi.posterior.report.predictive import _Range, _Sums, predictive_checks
 from pavi.posterior.report.predictive_section import predictive_section
 from pavi.posterior.report.replicates import replicates
+from pavi.posterior.report.statistic import Statistic
 
 PARTS = [
     "Model",

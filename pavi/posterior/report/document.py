@@ -12,6 +12,7 @@ from rich.progress import track
 
 from pavi.diagnostics import PythonRemedies, Remedies
 from pavi.files import write_text
+from pavi.posterior.report.between_groups import group_checks
 from pavi.posterior.report.data_section import data_section
 from pavi.posterior.report.diagnostics_section import diagnostics_section
 from pavi.posterior.report.estimates import LEVELS, globals_section, groups_section
@@ -90,7 +91,10 @@ def _parts(
     def predictive() -> Section | None:
         if not measured:
             return None
-        return predictive_section(predictive_checks(posterior, draws=REPLICATES, seed=seed))
+        return predictive_section(
+            predictive_checks(posterior, draws=REPLICATES, seed=seed),
+            group_checks(posterior, draws=REPLICATES, seed=seed),
+        )
 
     def diagnostics() -> Section | None:
         if not (measured and check):

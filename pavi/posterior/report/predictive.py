@@ -11,34 +11,13 @@ import torch
 from torch import Tensor
 
 from pavi.posterior.report.replicates import Replicates, replicates
+from pavi.posterior.report.statistic import Statistic
 
 if TYPE_CHECKING:
     from pavi.posterior.posterior import Posterior
 
 MOST_COUNTS = 40  # values that repeat have a bar each up to this many
 BARS = 30
-
-
-@final
-@dataclass(frozen=True)
-class Statistic:
-    """A number of a data set, of the data and of their replicates.
-
-    Args:
-        name: In words.
-        measured: Of the data.
-        replicated: One per replicate, `(draws,)`.
-    """
-
-    name: str
-    measured: float
-    replicated: np.ndarray
-
-    @property
-    def tail(self) -> float:
-        r"""The predictive p-value :math:`P(T(x^{rep}) \ge T(x) \mid x)`; ties count half."""
-        above = (self.replicated > self.measured).mean()
-        return float(above + 0.5 * (self.replicated == self.measured).mean())
 
 
 @final
