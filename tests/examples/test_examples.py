@@ -65,7 +65,7 @@ def test_stored_references_have_the_form_of_drawn_ones():
     assert found.facts["largest_r_hat"] <= CONVERGED
 
 
-@pytest.mark.parametrize("name", [name for name in SMALL if name != "verbagg"])
+@pytest.mark.parametrize("name", SMALL)
 def test_kept_references_are_of_the_model_and_have_mixed(name):
     example = import_module(f"examples.{name}").EXAMPLE
     model = example.model()
