@@ -114,6 +114,8 @@ EXAMPLE = Example(
     fit=fit,
     figure=figure,
     steps=1500,
+    # The sd of a correlation's long tail takes many draws.
+    nuts={"draws": 2000},
 )
 
 if __name__ == "__main__":

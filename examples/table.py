@@ -10,7 +10,8 @@ HEAD = """# Examples on real data
 `python -m examples` writes all of this from kept draws by NUTS, `python -m examples.NAME` one
 row: a fit, a figure and a check against NUTS of the same model. `z` is the difference of the means
 in NUTS standard deviations, `sd ratio` our standard deviation over that of NUTS. An example agrees
-where every global is within 0.3 in mean and 20% in standard deviation.
+where every global is within 0.3 in mean and 20% in standard deviation. Effects are those of rows
+on plates; there is a dash where the reference holds none.
 
 Seconds are of the fit by PAVI in this run, and of NUTS when its draws were made (`--fresh` makes
 them again), compiling and warm-up included. Those in brackets are of the processor and do not
@@ -49,7 +50,7 @@ def write_table(folder: Path) -> None:
                     f"{found['latents']:,}",
                     f"{abs(rows[worst]['z']):.2f} (`{worst}`)",
                     f"{ratios[0]:.2f} to {ratios[-1]:.2f}",
-                    effects or "none",
+                    effects or "-",
                     "yes" if found["agrees"] else "**no**",
                     _seconds(found),
                     _seconds(found["reference"]),
