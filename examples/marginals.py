@@ -53,6 +53,7 @@ def _heights(numbers: np.ndarray, edges: np.ndarray) -> np.ndarray:
 def _numbers(draws: Mapping[str, Tensor]) -> Iterator[tuple[str, np.ndarray]]:
     """Every entry of every site with its name, such as `beta[0]`."""
     for name, value in draws.items():
-        for index in product(*map(range, value.shape[1:])):
+        columns = value.reshape(len(value), -1).T
+        for index, column in zip(product(*map(range, value.shape[1:])), columns, strict=True):
             label = f"{name}[{', '.join(map(str, index))}]" if index else name
-            yield label, value.numpy()[:, *index]
+            yield label, column.numpy()
