@@ -100,6 +100,7 @@ def figure(posterior: Posterior) -> Figure:
         own = subject == row
         axis.scatter(values["day"][own], values["y"][own], s=8, color=RED, label="measured")
         axis.set_title(f"subject {labels[row]}", fontsize=8)
+        axis.set_xticks([0, 3, 6, 9])
     figure.legend(
         *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False
     )
