@@ -40,7 +40,7 @@ EXAMPLE = Example(
     fit=fit,
     figure=figure,
     steps=1000,
-    reference=lambda: stored("chem97", chains=2, draws=8000, seconds=30.0),
+    reference=lambda: stored("chem97", chains=2, draws=8000),
 )
 
 if __name__ == "__main__":

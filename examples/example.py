@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,6 +14,7 @@ from typing import Any, final
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from examples.marginals import marginals
 from examples.reference import Reference, kept_reference
 from examples.table import write_table
 from experiments.provenance import ROOT, command_line, provenance
@@ -51,33 +53,67 @@ class Example:
 
 
 def main(example: Example, arguments: Sequence[str] | None = None) -> None:
-    """Run an example and write `NAME.png`, `NAME.json` and the table of all."""
-    parser = argparse.ArgumentParser(
-        prog=f"python -m examples.{example.name}", description=example.title
-    )
+    """Run one example from the command line."""
+    module = f"examples.{example.name}"
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=example.title)
     parser.add_argument("--steps", type=int, default=example.steps, help="of the fit")
+    add_options(parser)
+    given = parser.parse_args(arguments)
+    # Before any result is overwritten, which would make the working tree dirty.
+    command = command_line(module, sys.argv[1:] if arguments is None else arguments)
+    origin = provenance(seed=given.seed, command=command)
+    run(
+        example,
+        steps=given.steps,
+        seed=given.seed,
+        out=given.out,
+        fresh=given.fresh,
+        origin=origin,
+    )
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what one example and all of them take alike."""
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS, help="a folder")
     parser.add_argument(
         "--fresh", action="store_true", help="draw the reference again, instead of the kept one"
     )
-    given = parser.parse_args(arguments)
-    # Before any result is overwritten, which would make the working tree dirty.
-    origin = provenance(
-        seed=given.seed, command=command_line(f"examples.{example.name}", list(arguments or ()))
-    )
+
+
+def run(
+    example: Example,
+    *,
+    steps: int,
+    seed: int,
+    out: Path,
+    fresh: bool,
+    origin: Mapping[str, object],
+) -> None:
+    """Fit, compare and draw; write `NAME.png`, `NAME.json` and the table of all examples.
+
+    Where draws of the reference are kept, `NAME-globals.png` shows its marginals beside ours.
+
+    Args:
+        example: The example.
+        steps: Of the fit.
+        seed: Of the fit.
+        out: A folder.
+        fresh: Whether to draw the reference again.
+        origin: Where the results come from, see `provenance`.
+    """
     model = example.model()
     data = example.data(model)
-    began = time.perf_counter()
-    posterior = example.fit(model, data, steps=given.steps, seed=given.seed)
-    seconds = time.perf_counter() - began
+    began, spent = time.perf_counter(), time.process_time()
+    posterior = example.fit(model, data, steps=steps, seed=seed)
+    seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - spent
     elbo = posterior.elbo(draws=512)
     reference = (
         example.reference()
         if example.reference is not None
-        else kept_reference(example.name, model, data, fresh=given.fresh, settings=example.nuts)
+        else kept_reference(example.name, model, data, fresh=fresh, settings=example.nuts)
     )
-    comparison = compare(posterior, reference.moments, draws=8000)
+    comparison = compare(posterior, reference.moments, draws=20_000)
     console = Console()
     console.print(comparison)
     verdict = "agrees" if comparison.agrees() else "DIFFERS"
@@ -85,24 +121,28 @@ def main(example: Example, arguments: Sequence[str] | None = None) -> None:
         f"fit {seconds:.0f} s, NUTS {reference.facts['seconds']:.0f} s; ELBO {elbo.mean:,.2f} "
         f"\N{PLUS-MINUS SIGN} {elbo.standard_error:.2f}; {verdict}"
     )
-    given.out.mkdir(parents=True, exist_ok=True)
-    example.figure(posterior).savefig(given.out / f"{example.name}.png", dpi=150)
+    out.mkdir(parents=True, exist_ok=True)
+    example.figure(posterior).savefig(out / f"{example.name}.png", dpi=150)
+    if reference.draws:
+        drawn = posterior.sample(*reference.draws, draws=20_000)
+        marginals(drawn, reference.draws).savefig(out / f"{example.name}-globals.png", dpi=150)
     result = {
         "title": example.title,
         "rows": dict(data.cardinalities),
         "latents": model.num_latents(data.cardinalities),
         "seconds": seconds,
-        "steps": given.steps,
+        "cpu_seconds": cpu_seconds,
+        "steps": steps,
         "elbo": elbo.mean,
         "elbo_se": elbo.standard_error,
         "agrees": comparison.agrees(),
         "reference": dict(reference.facts),
         **_plain(comparison),
-        "provenance": origin,
+        "provenance": dict(origin),
     }
-    (given.out / f"{example.name}.json").write_text(json.dumps(result, indent=1) + "\n")
-    write_table(given.out)
-    console.print(f"{example.name}.png, {example.name}.json and README.md are in {given.out}")
+    (out / f"{example.name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    write_table(out)
+    console.print(f"{example.name}.png, {example.name}.json and README.md are in {out}")
 
 
 def _plain(comparison: Comparison) -> dict[str, Any]:

@@ -12,18 +12,21 @@ from matplotlib.figure import Figure
 BLUE, RED, GREY, INK = "#2c6fad", "#b8402a", "0.55", "0.15"
 
 
-def panels(count: int, *, columns: int, x: str, y: str) -> tuple[Figure, Sequence[Axes]]:
-    """A grid of small panels with common axes.
+def panels(
+    count: int, *, columns: int, x: str, y: str, sharing: bool = True
+) -> tuple[Figure, Sequence[Axes]]:
+    """A grid of small panels.
 
     Args:
         count: How many.
         columns: Per row.
         x: The label of the horizontal axes.
         y: That of the vertical ones.
+        sharing: Whether all have the same axes.
     """
     rows = ceil(count / columns)
     figure = Figure(figsize=(1.6 * columns + 0.6, 1.5 * rows + 0.9), layout="constrained")
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    grid = figure.subplots(rows, columns, sharex=sharing, sharey=sharing, squeeze=False)
     for axis in grid.flat[count:]:
         axis.set_visible(False)
     for axis in grid.flat:

@@ -41,7 +41,7 @@ EXAMPLE = Example(
     fit=fit,
     figure=figure,
     steps=2000,
-    reference=lambda: stored("insteval", chains=2, draws=4000, seconds=44.0),
+    reference=lambda: stored("insteval", chains=2, draws=4000),
 )
 
 if __name__ == "__main__":

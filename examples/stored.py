@@ -1,22 +1,23 @@
-"""Reference posteriors that are kept with the project, in the form of an example's."""
+"""Reference posteriors that other problems share, in the form of an example's."""
 
 from __future__ import annotations
+
+import json
 
 import torch
 
 from examples.reference import Reference
-from experiments.problems.reference import load_reference
+from experiments.problems.reference import FOLDER, load_reference
 from pavi.interop import Moments
 
 
-def stored(name: str, *, chains: int, draws: int, seconds: float) -> Reference:
+def stored(name: str, *, chains: int, draws: int) -> Reference:
     """A posterior of `experiments/problems/nuts`, made with NumPyro.
 
     Args:
         name: Of the problem.
         chains: How many it was made of.
         draws: Per chain.
-        seconds: What it took.
     """
     found = load_reference(name)
     pairs = {**found.globals, **found.locals}
@@ -24,10 +25,14 @@ def stored(name: str, *, chains: int, draws: int, seconds: float) -> Reference:
         mean={site: torch.as_tensor(mean) for site, (mean, _) in pairs.items()},
         sd={site: torch.as_tensor(sd) for site, (_, sd) in pairs.items()},
     )
+    made = json.loads((FOLDER / f"{name}.json").read_text())
     facts = {
         "sampler": "NumPyro (stored)",
         "chains": chains,
         "draws": draws,
-        "seconds": seconds,
+        "seconds": made["seconds"],
+        # Kept for the globals only.
+        "largest_r_hat": max(row["r_hat"] for row in made["globals"].values()),
+        "smallest_ess": min(row["ess"] for row in made["globals"].values()),
     }
     return Reference(moments, facts)

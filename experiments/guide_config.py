@@ -47,7 +47,7 @@ FLOW_FIELDS: Mapping[FlowName, Mapping[str, Any]] = {
     FlowName.AFFINE: {},
     FlowName.AFFINE_FULL: {},
     FlowName.COUPLING: defaults(CouplingFlow),
-    FlowName.MAF: defaults(MAFFlow),
+    FlowName.MAF: {k: v for k, v in defaults(MAFFlow).items() if k != "full"},
     FlowName.NSF: defaults(NSFFlow),
 }
 GUIDE_FIELDS: Mapping[GuideName, Mapping[str, Any]] = {

@@ -22,6 +22,11 @@ are learned apart. :math:`x = b = C = d = 0` is the prior.
 The width has no parameter of its own: with one, a fit can get the width right at a wrong
 :math:`r`, children then follow their parents too closely, and the parents' posterior collapses.
 
+With a triangle dimensions are correlated: what one of them is moved by another is a regression on
+the value, whose coefficient :math:`-\Lambda_{kj} / (\Lambda_{kk} + s_k^{-2})` follows the prior's
+scale by the same factor as the location, and not one on its noise. Where the prior of `j` is
+narrow, `j` does not move, and so moves nothing.
+
 That the scale of the prior enters the way Bayes' rule says, not as one more free regressor, is
 what lets a group effect follow its hyper-parameters when these are themselves uncertain.
 """
@@ -46,6 +51,10 @@ LOG_WIDENING_BOUND = 3.0
 # How far a posterior may lie from the prior, in typical scales of the prior, before the flow
 # resists: a fit that overshoots must not reach scales that float32 takes for zero.
 EVIDENCE_BOUND = 10.0
+# How many times its typical coefficient a dimension's regression on another may be when the prior
+# is wide. Data with half the precision of a typical prior let it grow to three; before a fit has
+# learned of any precision nothing else would bound it.
+REGRESSION_BOUND = 3.0
 # Wider couplings than this go through a shared projection.
 FULL_COUPLING = 16
 RANK = 8
@@ -70,11 +79,36 @@ class AffineFlow(Flow):
         """See `Flow.encoding_dim`."""
         return sum(_sizes(dim, upstream, full=self.full)) if self.direct else None
 
+    @property
+    def correlates(self) -> bool:
+        """See `Flow.correlates`."""
+        return self.full
+
     def build(self, *, dim: int, upstream: int, encoding: int) -> Affine:
         """See `Flow.build`."""
         return Affine(
             dim=dim, upstream=upstream, encoding=encoding, full=self.full, direct=self.direct
         )
+
+
+@final
+@dataclass(frozen=True)
+class _Coefficients:
+    """The map of one row, `location + shift + typical * T(width / typical * noise)`.
+
+    Args:
+        shift: Of the location.
+        width: The standard deviation given the dimensions before.
+        log_width: Its logarithm.
+        typical: The width under the typical prior, the unit of what dimensions are moved by.
+        triangle: The unit lower-triangular `T` without its diagonal; none if dimensions are apart.
+    """
+
+    shift: Tensor
+    width: Tensor
+    log_width: Tensor
+    typical: Tensor
+    triangle: Tensor | None
 
 
 @final
@@ -147,18 +181,23 @@ class Affine(ConditionalFlow):
 
     def forward(self, noise: Tensor, context: FlowContext) -> tuple[Tensor, Tensor]:
         """See `ConditionalFlow`."""
-        shift, width, log_width, triangle = self._coefficients(context)
-        value = context.location + shift + width * mix(triangle, noise)
-        return value, log_width.expand(value.shape).sum(-1)
+        found = self._coefficients(context)
+        moved = found.width * noise
+        if found.triangle is not None:
+            moved = found.typical * mix(found.triangle, moved / found.typical)
+        value = context.location + found.shift + moved
+        return value, found.log_width.expand(value.shape).sum(-1)
 
     def inverse(self, value: Tensor, context: FlowContext) -> tuple[Tensor, Tensor]:
         """See `ConditionalFlow`."""
-        shift, width, log_width, triangle = self._coefficients(context)
-        noise = unmix(triangle, (value - context.location - shift) / width)
-        return noise, log_width.expand(value.shape).sum(-1)
+        found = self._coefficients(context)
+        moved = value - context.location - found.shift
+        if found.triangle is not None:
+            moved = found.typical * unmix(found.triangle, moved / found.typical)
+        return moved / found.width, found.log_width.expand(value.shape).sum(-1)
 
-    def _coefficients(self, context: FlowContext) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """Shift, width, its logarithm, and the strictly lower triangle, if any."""
+    def _coefficients(self, context: FlowContext) -> _Coefficients:
+        """The map of one row."""
         b, x, c, d, triangle = self._computed(context.encoding).split(self._sizes, dim=-1)
         evidence, log_coupling = b, None
         if self._rank:
@@ -169,7 +208,7 @@ class Affine(ConditionalFlow):
         # no conjugate update does; there log(1 + r) = x whatever kappa is.
         positive = soft_bound(x.clamp(min=0), LOG_GAIN_BOUND)
         negative = soft_bound(x.clamp(max=0), LOG_WIDENING_BOUND)
-        gain, kappa = torch.expm1(positive), None
+        gain, kappa, follows = torch.expm1(positive), None, None
         if log_coupling is not None:
             kappa = log_coupling.exp()
         if context.relative_scale is not None:
@@ -180,12 +219,20 @@ class Affine(ConditionalFlow):
         else:
             log_gained = torch.log1p(kappa * gain)
             log_one_plus_r = log_gained + negative
-            evidence = evidence * kappa * torch.exp(positive - log_gained)
+            follows = kappa * torch.exp(positive - log_gained)
+            evidence = evidence * follows
         pull = -torch.expm1(-log_one_plus_r)
         moved = self.scale * soft_log_tails(evidence, EVIDENCE_BOUND)
         shift = moved - pull * (context.location - self.location)
         log_width = context.scale.log() - 0.5 * log_one_plus_r
-        return shift, log_width.exp(), log_width, strictly_lower(triangle, self._dim)
+        width = log_width.exp()
+        lower = strictly_lower(triangle, self._dim)
+        if lower is None:
+            return _Coefficients(shift, width, log_width, width, None)
+        typical = self.scale * torch.exp(-0.5 * (positive + negative))
+        if follows is not None:
+            lower = soft_log_tails(follows, REGRESSION_BOUND).unsqueeze(-1) * lower
+        return _Coefficients(shift, width, log_width, typical, lower)
 
     def _computed(self, encoding: Tensor) -> Tensor:
         """The coefficients, side by side."""

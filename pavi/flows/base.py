@@ -117,3 +117,12 @@ class Flow(ABC):
         less than the distance to travel, which a flow that follows the parents is carried along.
         """
         return True
+
+    @property
+    def correlates(self) -> bool:
+        """Whether the dimensions of one value are to be correlated given what was drawn before.
+
+        Each of them then depends on the prior of all others, which a flow reads for its own
+        dimension alone: it is coupled to the parents even where it follows the prior.
+        """
+        return False

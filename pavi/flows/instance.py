@@ -55,6 +55,11 @@ class InstanceFlow(Flow):
         """See `Flow`."""
         return self.flow.follows_prior
 
+    @property
+    def correlates(self) -> bool:
+        """See `Flow`."""
+        return self.flow.correlates
+
     def build(self, *, dim: int, upstream: int, encoding: int) -> Instances:
         """See `Flow.build`."""
         return Instances(self.flow.build(dim=dim, upstream=upstream, encoding=0))

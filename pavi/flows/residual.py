@@ -21,6 +21,8 @@ class MAFFlow(Flow):
     Args:
         transforms: The number of autoregressive layers.
         hidden: The widths of the hidden layers of each.
+        full: Whether the affine map correlates dimensions too, as that of `AffineFlow(full=True)`:
+            for vectors that correlated data determine, below priors with unknown scales.
 
     Reference:
         Papamakarios et al. (2017), Masked autoregressive flow for density estimation. Used in
@@ -30,13 +32,20 @@ class MAFFlow(Flow):
 
     transforms: int = 2
     hidden: tuple[int, ...] = (32, 32)
+    full: bool = False
+
+    @property
+    def correlates(self) -> bool:
+        """See `Flow`."""
+        return self.full
 
     def build(self, *, dim: int, upstream: int, encoding: int) -> Residual:
         """See `Flow.build`."""
         bend = zuko.flows.MAF(
             dim, encoding + upstream, transforms=self.transforms, hidden_features=self.hidden
         )
-        return Residual(bend, AffineFlow().build(dim=dim, upstream=upstream, encoding=encoding))
+        affine = AffineFlow(full=self.full)
+        return Residual(bend, affine.build(dim=dim, upstream=upstream, encoding=encoding))
 
 
 @final

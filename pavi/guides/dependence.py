@@ -19,6 +19,12 @@ narrow by chance. On random effects, with 2 of 100 groups a step, these drifted,
 where it was, and two fits of 10,000 steps ended .03 and .28 nats a latent from the evidence;
 without them four ended between .0001 and .0003.
 
+A vector whose dimensions are correlated given the data is another matter: the conditional of a
+coefficient holds the prior means and scales of the others, of which its flow reads its own alone.
+Flows with correlated dimensions (`Flow.correlates`) are coupled to all parents. A one-compartment
+model of theophylline lost 1 nat over 12 subjects without, and 0.3 posterior sd of one mean were
+left of its width.
+
 `"parents"` is the form of the paper. `"none"` shows a flow no values at all; the prior's location
 and scale, which it sees besides, still follow the parents, and a flow that reads neither makes the
 sites independent.

@@ -94,13 +94,20 @@ class PlateAmortizedGuide(Guide):
         self._dependence = Dependence(dependence)
         references = prior_references(model)
         chosen = {name: flows.get(name, flow) for name in model.latents}
-        carried = [n for n, r in references.items() if r.scales and chosen[n].follows_prior]
+        dims = {name: len(reference.center) for name, reference in references.items()}
+        carried = [
+            name
+            for name, reference in references.items()
+            if reference.scales
+            and chosen[name].follows_prior
+            # A prior carries what one dimension needs, not what it needs of the others.
+            and not (dims[name] > 1 and chosen[name].correlates)
+        ]
         self._upstream = Upstream.of(
             model, upstream_sites(model, self._dependence, carried=carried)
         )
         self._order = drawing_order(model)
         self.flows = nn.ModuleDict()
-        dims = {name: len(reference.center) for name, reference in references.items()}
         seen = {name: sum(dims[n] for n in self._upstream.sites[name]) for name in self._order}
         lengths = {
             name: length

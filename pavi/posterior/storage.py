@@ -44,7 +44,7 @@ from pavi.guides import (
 )
 from pavi.posterior.signature import difference, signature
 
-FORMAT = 3
+FORMAT = 4
 KEYS = ("format", "model", "guide", "cardinalities", "labels", "dtype", "history")
 CARD, WEIGHTS, LINKS = "posterior.json", "weights.safetensors", "links.safetensors"
 # Of a guide that computes its encodings from data: those of the data it was fitted to.

@@ -8,10 +8,19 @@ from importlib import import_module
 import pytest
 import torch
 from matplotlib.figure import Figure
+from torch.distributions import Normal
 
+from examples.__main__ import NAMES
+from examples.__main__ import main as run_all
+from examples.example import RESULTS
+from examples.marginals import marginals
+from examples.reference import keep, kept_reference
 from examples.stored import stored
 from examples.table import write_table
 from examples.theoph import concentration
+from pavi import HierarchicalModel, Latent, Observed, Plate, PlateData
+from pavi.interop import ReferencePosterior
+from pavi.interop.reference import CONVERGED
 
 # Chem97 and InstEval share model and data with the benchmarks, whose tests read them.
 SMALL = ("sleepstudy", "epil", "verbagg", "theoph", "galaxies")
@@ -50,9 +59,76 @@ def test_the_curve_is_finite_at_close_and_at_distant_rates(theta):
 
 
 def test_stored_references_have_the_form_of_drawn_ones():
-    found = stored("chem97", chains=2, draws=8000, seconds=30.0)
+    found = stored("chem97", chains=2, draws=8000)
     assert found.moments.mean["school_effect"].shape == (2410,)
     assert found.facts["chains"] == 2
+    assert found.facts["largest_r_hat"] <= CONVERGED
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_kept_references_are_of_the_model_and_have_mixed(name):
+    example = import_module(f"examples.{name}").EXAMPLE
+    model = example.model()
+    data = example.data(model)
+    found = kept_reference(name, model, data, fresh=False, settings={})
+    globals_ = {site for site in model.latents if not model.sites[site].plates}
+    assert globals_ <= set(found.moments.mean)
+    for site, sd in found.moments.sd.items():
+        spec = model.sites[site]
+        rows = tuple(data.cardinalities[plate] for plate in spec.plates)
+        assert sd.shape == (*rows, *spec.event_shape)
+    # Of some no draws were kept.
+    assert set(found.draws) in (set(), globals_)
+    assert found.facts["largest_r_hat"] <= CONVERGED
+    assert found.facts["smallest_ess"] >= 400
+    assert found.facts["divergences"] == 0
+
+
+def test_a_kept_reference_is_read_as_it_was_drawn(tmp_path):
+    model = HierarchicalModel(
+        plates=[Plate("row")],
+        sites={
+            "mu": Latent(lambda: Normal(torch.zeros(2), 1.0), event_shape=(2,)),
+            "a": Latent(lambda mu: Normal(mu, 1.0), plates="row", event_shape=(2,)),
+            "y": Observed(lambda a: Normal(a.sum(-1), 1.0), plates="row"),
+        },
+    )
+    draws = {"mu": torch.randn(3, 10, 2), "a": torch.randn(3, 10, 4, 2)}
+    ones = {name: torch.ones(value.shape[2:]) for name, value in draws.items()}
+    drawn = ReferencePosterior(
+        draws=draws,
+        r_hat=ones,
+        ess=ones,
+        divergences=0,
+        gradients=100,
+        seconds=3.0,
+        compile_seconds=2.0,
+    )
+    keep(tmp_path / "mine.safetensors", model, drawn, cpu_seconds=4.0)
+    data = PlateData.from_arrays({"y": torch.zeros(4)}, model)
+    found = kept_reference("mine", model, data, fresh=False, settings={}, folder=tmp_path)
+    moments = drawn.moments()
+    torch.testing.assert_close(found.moments.mean["a"], moments.mean["a"].float())
+    torch.testing.assert_close(found.moments.sd["mu"], moments.sd["mu"].float())
+    torch.testing.assert_close(found.draws["mu"], draws["mu"].flatten(0, 1).float())
+    assert "a" not in found.draws
+    assert found.facts["seconds"] == 5.0
+    assert found.facts["cpu_seconds"] == 4.0
+
+
+def test_the_marginals_leave_out_what_cannot_move():
+    corr = torch.eye(2).expand(100, 2, 2).clone()
+    corr[:, 1, 0] = torch.linspace(-0.5, 0.5, 100)
+    draws = {"corr": corr, "mu": torch.linspace(0, 1, 100)}
+    figure = marginals(draws, draws)
+    titles = [axis.get_title() for axis in figure.axes if axis.get_visible()]
+    assert titles == ["corr[1, 0]", "mu"]
+
+
+def test_all_examples_can_be_run_at_once(tmp_path):
+    assert {path.stem for path in RESULTS.glob("*.json")} == set(NAMES)
+    with pytest.raises(SystemExit):
+        run_all(["no_such_example", "--out", str(tmp_path)])
 
 
 def test_the_table_names_the_worst_global(tmp_path):
@@ -61,6 +137,7 @@ def test_the_table_names_the_worst_global(tmp_path):
         "title": "numbers",
         "latents": 3,
         "seconds": 5.0,
+        "cpu_seconds": 4.0,
         "steps": 10,
         "elbo": -1.0,
         "elbo_se": 0.1,
@@ -75,4 +152,4 @@ def test_the_table_names_the_worst_global(tmp_path):
     (tmp_path / "mine.json").write_text(json.dumps(result))
     write_table(tmp_path)
     text = (tmp_path / "README.md").read_text()
-    assert "| 0.50 (`b`) | 0.90 to 1.30 | c 0.050 | **no** | 5 | 7 |" in text
+    assert "| 0.50 (`b`) | 0.90 to 1.30 | c 0.050 | **no** | 5 (4) | 7 |" in text

@@ -33,6 +33,7 @@ FOLLOW_THE_PRIOR = [
     AffineFlow(full=True, direct=True),
     CouplingFlow(),
     MAFFlow(),
+    MAFFlow(full=True),
     NSFFlow(),
     InstanceFlow(AffineFlow(full=True)),
     *MASKED,

@@ -106,7 +106,7 @@ def test_a_save_on_a_full_disk_leaves_the_old_posterior(tmp_path, monkeypatch):
     [
         (lambda card: {}, r"cannot be read; its posterior.json is damaged: it lacks \['format', "),
         (lambda card: [card], r"is damaged: it lacks \['format', "),
-        (lambda card: {**card, "format": 99}, r"has format 99; this version reads 3"),
+        (lambda card: {**card, "format": 99}, r"has format 99; this version reads 4"),
         (lambda card: {**card, "guide": {}}, r"is damaged: KeyError\('kind'\)"),
         (lambda card: {**card, "model": {}}, r"is damaged: KeyError\('plates'\)"),
     ],
