@@ -19,6 +19,15 @@ coefficients come from the encoding `e`, by linear maps, as
 with the upstream values `v`, standardised, and the typical location and scale :math:`m_0, s_0` of
 the prior. For :math:`\kappa = 1` the factor in front of :math:`s_0` is one: location and precision
 are learned apart. :math:`x = b = C = d = 0` is the prior.
+A site with one ground variable has nothing but the noise of others like it upstream. With these,
+standard normal as it is, it is correlated in units of its own width `w`:
+
+.. math:: \frac{r}{1 + r} (y - m_0) = s_0\, b(e) + w\, C(e)\, v.
+
+In units of the prior a step of the optimiser would be many widths of a well-determined value, and
+a wrong coefficient many widths too: what noise a value was made from is then told with an error
+that grows by :math:`s_0 C / w` from each such value to the next, and with it the path gradient.
+
 The width has no parameter of its own: with one, a fit can get the width right at a wrong
 :math:`r`, children then follow their parents too closely, and the parents' posterior collapses.
 
@@ -140,6 +149,7 @@ class Affine(ConditionalFlow):
         self.register_buffer("scale", torch.ones(dim))
         # Which weights learn; all of them if None.
         self.register_buffer("own", None, persistent=False)
+        self._alone = False
 
     def _new_head(self, encoding: int) -> nn.Linear:
         """The linear map from encodings to coefficients."""
@@ -166,7 +176,8 @@ class Affine(ConditionalFlow):
         return head
 
     def keep_apart(self) -> None:
-        """See `ConditionalFlow`."""
+        """See `ConditionalFlow`; couplings then are correlations, in units of the width."""
+        self._alone = True
         if self.head is not None:
             self.own = self.head.weight.detach() != 0
 
@@ -199,10 +210,12 @@ class Affine(ConditionalFlow):
     def _coefficients(self, context: FlowContext) -> _Coefficients:
         """The map of one row."""
         b, x, c, d, triangle = self._computed(context.encoding).split(self._sizes, dim=-1)
-        evidence, log_coupling = b, None
+        evidence, log_coupling, coupled = b, None, None
         if self._rank:
             v = context.upstream if self.project is None else self.project(context.upstream)
-            evidence = b + self._couple(c, v)
+            coupled = self._couple(c, v)
+            if not self._alone:
+                evidence = b + coupled
             log_coupling = soft_bound(self._couple(d, v), LOG_COUPLING_BOUND)
         # kappa is what upstream draws make of the precision. A negative x widens the prior, which
         # no conjugate update does; there log(1 + r) = x whatever kappa is.
@@ -226,6 +239,8 @@ class Affine(ConditionalFlow):
         shift = moved - pull * (context.location - self.location)
         log_width = context.scale.log() - 0.5 * log_one_plus_r
         width = log_width.exp()
+        if self._alone and coupled is not None:
+            shift = shift + width * coupled
         lower = strictly_lower(triangle, self._dim)
         if lower is None:
             return _Coefficients(shift, width, log_width, width, None)
