@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import resource
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any, final
@@ -161,6 +161,7 @@ def train(config: ParcellationConfig, folder: RunFolder, files: RunFiles, fit: F
         callbacks=[course],
         progress=True,
     )
+    files = replace(files, writes=stage.first)  # of processes that are not split, too
     with stage.logged(), timed(files, "train"):
         stage.fit(fit.module, fit.stream)
     guide = fit.guide.cpu()
