@@ -143,6 +143,23 @@ def test_a_split_run_goes_on_with_what_another_rank_lost(cohort, still):
         assert again[name] == found[name]
 
 
+def test_a_run_does_not_go_on_with_other_data(cohort, tmp_path):
+    shutil.copytree(cohort, tmp_path / "cohort")
+    on_one_process(tmp_path / "cohort", tmp_path / "run", *STILL)
+    (tmp_path / "run" / "metrics.json").unlink()
+    (tmp_path / "run" / "weights.safetensors").unlink()
+    other = CohortConfig(subjects=SUBJECTS, vertices=256, surface=SurfaceChoice.SPHERE, seed=1)
+    shutil.rmtree(tmp_path / "cohort")
+    generate(other, tmp_path / "cohort", jobs=1, console=Console(quiet=True))
+    with pytest.raises(
+        ValueError, match=r"run holds a run on other data: the store .*cohort/x is"
+    ):
+        on_one_process(tmp_path / "cohort", tmp_path / "run", *STILL)
+    shutil.rmtree(tmp_path / "cohort")
+    shutil.copytree(cohort, tmp_path / "cohort")
+    assert on_one_process(tmp_path / "cohort", tmp_path / "run", *STILL)["label_logits"] > 0
+
+
 @pytest.mark.parametrize("ask", [lambda r: r.sum(torch.ones(2)), lambda r: r.together(dict)])
 def test_the_loss_of_a_rank_is_told_outside_of_the_fit_too(ask, monkeypatch):
     def lose(_):

@@ -83,6 +83,11 @@ class MemmapStore(Store):
         """Where it lies."""
         return self._folder
 
+    @property
+    def digest(self) -> str:
+        """What tells its values from others, by their shape, type and checksums."""
+        return self._manifest.digest
+
     def take(self, rows: Rows, *, dtype: torch.dtype = torch.float32) -> Tensor:
         """See `Store`."""
         chosen = self.checked(rows)
