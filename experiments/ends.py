@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from pavi.files import DiskFullError
-from pavi.training import GO_ON, FitStopped, NonFiniteLossError, ProcessLostError
+from pavi.training import GO_ON, FitStopped, NonFiniteLossError, ProcessLostError, RankError
 
 # After each of these the same command goes on.
 ENDS = (KeyboardInterrupt, FitStopped, ProcessLostError)
@@ -60,7 +60,7 @@ def exit_code(
             raise
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except (NonFiniteLossError, DiskFullError) as error:
+    except (NonFiniteLossError, DiskFullError, RankError) as error:
         print(f"error: {error}\n{where()}", file=sys.stderr)
         return 1
     except ENDS as end:

@@ -42,6 +42,11 @@ class RunFolder:
         return self.path / "posterior"
 
     @property
+    def is_begun(self) -> bool:
+        """Whether a run has been begun here."""
+        return (self.path / "config.yaml").is_file()
+
+    @property
     def provenance(self) -> dict[str, Any]:
         """Where the run comes from."""
         return json.loads((self.path / "provenance.json").read_text())
@@ -83,7 +88,7 @@ class RunFolder:
         Returns:
             Whether it was made.
         """
-        if (self.path / "config.yaml").is_file():
+        if self.is_begun:
             return False
         with whole_folder(self.path) as fresh:
             (fresh / "config.yaml").write_text(dump(config))

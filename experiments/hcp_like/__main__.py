@@ -37,7 +37,8 @@ def generate(parsed: argparse.Namespace) -> None:
         surface=SurfaceChoice(parsed.surface),
     )
     begin = time.perf_counter()
-    cohort = write(config, parsed.out, jobs=parsed.jobs, console=Console(stderr=True))
+    console = Console(stderr=True)
+    cohort = write(config, parsed.out, jobs=parsed.jobs, console=console, repair=parsed.repair)
     line = {
         "folder": str(parsed.out),
         "seconds": round(time.perf_counter() - begin, 1),
@@ -78,6 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("subjects", "vertices", "sessions", "dim", "seed"):
         making.add_argument(f"--{name}", type=int, default=getattr(default, name))
     making.add_argument("--jobs", type=int, default=1, help="processes that draw subjects")
+    making.add_argument(
+        "--repair", action="store_true", help="verify what is there, write damaged subjects again"
+    )
     making.set_defaults(command=generate)
 
     setting = commands.add_parser("calibrate", help="find the noise for an oracle of 85%%")

@@ -31,13 +31,17 @@ from experiments.hcp_like.subject import draw_parameters, stream
 from experiments.hcp_like.workers import drawn
 from experiments.stored_config import config_changes
 from pavi.data.stores import StoreWriter
+from pavi.data.stores.manifest import Manifest
+from pavi.data.stores.verification import damaged_parts
 from pavi.files import whole_file
 
 ACCURACY = "accuracy"  # of the oracle and of the map, until all subjects are there
 PACKAGES = ("pavi-torch", "numpy", "scipy")
 
 
-def generate(config: CohortConfig, folder: Path, *, jobs: int, console: Console) -> Cohort:
+def generate(
+    config: CohortConfig, folder: Path, *, jobs: int, console: Console, repair: bool = False
+) -> Cohort:
     """Draw a cohort and write it, or go on where an interrupted call ended.
 
     What is written does not depend on interruptions nor on the number of processes.
@@ -47,6 +51,7 @@ def generate(config: CohortConfig, folder: Path, *, jobs: int, console: Console)
         folder: Where to write it; new, empty, or with a part of this cohort.
         jobs: The number of processes that draw.
         console: For the progress bar.
+        repair: Whether to verify what is there and write damaged subjects again.
 
     Raises:
         ValueError: If the folder holds something else, the disk has too little room, or the
@@ -62,7 +67,7 @@ def generate(config: CohortConfig, folder: Path, *, jobs: int, console: Console)
         console.print(shared.surface.terms, markup=False, soft_wrap=True)
     _begin(shared, folder)
     with _alone(folder):
-        _write_subjects(config, folder, jobs=jobs, console=console)
+        _write_subjects(config, folder, jobs=jobs, console=console, repair=repair)
         if not (folder / TRUTH).is_file():
             _write_truth(shared, folder)
     return Cohort.open(folder)
@@ -133,14 +138,20 @@ def _on_cortex(config: CohortConfig) -> bool:
     return config.surface is SurfaceChoice.HCP
 
 
-def _write_subjects(config: CohortConfig, folder: Path, *, jobs: int, console: Console) -> None:
-    """Draw and write the subjects that are not there."""
+def _write_subjects(
+    config: CohortConfig, folder: Path, *, jobs: int, console: Console, repair: bool
+) -> None:
+    """Draw and write the subjects that are not there, or not as they were written."""
     count, size = config.subjects, (config.subjects, config.sessions)
     with (
         StoreWriter(folder / X, shape=(*size, config.vertices, config.dim)) as x,
         StoreWriter(folder / LABELS, shape=(count, config.vertices), dtype="uint8") as labels,
         StoreWriter(folder / ACCURACY, shape=(count, 2), dtype="float32") as accuracy,
     ):
+        if repair:
+            for store, name in ((x, X), (labels, LABELS), (accuracy, ACCURACY)):
+                manifest = Manifest.read(folder / name)
+                store.forget(damaged_parts(folder / name, manifest, progress=False))
         done = x.done & labels.done & accuracy.done
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         with Progress(

@@ -12,7 +12,7 @@ from torch import Tensor
 from experiments.build import told_what_lacks
 from experiments.config import TrainerConfig
 from pavi.data.shard import strata_edges
-from pavi.training import strategy_of
+from pavi.training import loss_told, strategy_of
 from pavi.training.quiet import quiet
 from pavi.training.ranks import on_every_rank, sum_over_ranks
 
@@ -43,19 +43,34 @@ class Ranks:
         return range(int(edges[self.rank]), int(edges[self.rank + 1]))
 
     def sum(self, value: Tensor) -> Tensor:
-        """The sum of what every rank has, the same bits on all of them."""
-        return value if self.count == 1 else sum_over_ranks(value)
+        """The sum of what every rank has, the same bits on all of them.
+
+        Raises:
+            ProcessLostError: If another rank was lost.
+        """
+        if self.count == 1:
+            return value
+        with loss_told(_outside, ranks=self.count):
+            return sum_over_ranks(value)
 
     def together(self, action: Callable[[], Result]) -> list[Result]:
         """What every rank finds, on all of them, once all of them have.
 
         Raises:
             RankError: On every rank, if the action raises on any of several.
+            ProcessLostError: If another rank was lost.
         """
-        return [action()] if self.count == 1 else on_every_rank(action)
+        if self.count == 1:
+            return [action()]
+        with loss_told(_outside, ranks=self.count):
+            return on_every_rank(action)
 
 
 ALONE = Ranks()
+
+
+def _outside() -> str:
+    return "outside of the steps of its fit"
 
 
 def joined(trainer: TrainerConfig) -> Ranks:
@@ -69,6 +84,7 @@ def joined(trainer: TrainerConfig) -> Ranks:
 
     Raises:
         ValueError: If the machine lacks them.
+        ProcessLostError: If one was lost before all had met.
     """
     if trainer.shard is None:
         return ALONE
@@ -83,7 +99,8 @@ def joined(trainer: TrainerConfig) -> Ranks:
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        launcher = bare.strategy.launcher
-        if launcher is not None:
+    launcher = bare.strategy.launcher
+    if launcher is not None:
+        with quiet(), loss_told(lambda: "before all had met", ranks=bare.world_size):
             launcher.launch(bare.strategy.setup_environment)
     return Ranks(bare.global_rank, bare.world_size)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import resource
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any, final
@@ -41,6 +41,7 @@ from pavi.training import assembled
 
 # Of the metrics, those that are for figures and not for a line of text.
 DETAILS = ("subject_accuracy", "reliability")
+STORE = "store"  # where the provenance of a run says what data it is on
 
 
 @final
@@ -79,6 +80,11 @@ def prepare(config: ParcellationConfig) -> Prepared:
     folder = RunFolder(Path(config.out))
     folder.check(config)
     store = open_fingerprints(path)
+    if folder.is_begun and folder.provenance.get(STORE, store.digest) != store.digest:
+        raise ValueError(
+            f"{folder.path} holds a run on other data: the store {store.folder} is not that which "
+            "it began with. Choose another folder with out=..., or delete it."
+        )
     sizes = dict(zip(("subject", "session", "vertex"), store.shape[:3], strict=True))
     for plate, size in (config.train.batch or {}).items():
         if plate not in ("subject", "vertex") or not 1 <= size <= sizes[plate]:
@@ -125,7 +131,8 @@ def carry_out(prepared: Prepared, *, command: Sequence[str] = ()) -> dict[str, A
 
     def create() -> None:
         if ranks.first:
-            folder.create(config, provenance(seed=config.seed, command=command))
+            origin = provenance(seed=config.seed, command=command)
+            folder.create(config, {**origin, STORE: prepared.store.digest})
 
     ranks.together(create)
     start = reached_start(config, files, prepared.store, ranks)
@@ -161,6 +168,7 @@ def train(config: ParcellationConfig, folder: RunFolder, files: RunFiles, fit: F
         callbacks=[course],
         progress=True,
     )
+    files = replace(files, writes=stage.first)  # of processes that are not split, too
     with stage.logged(), timed(files, "train"):
         stage.fit(fit.module, fit.stream)
     guide = fit.guide.cpu()

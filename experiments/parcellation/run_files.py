@@ -20,7 +20,7 @@ from pavi.files import whole_file, write_text
 class RunFiles:
     """The files of a run; each appears whole or not at all.
 
-    `start.safetensors` and its stage `start.json`, `weights.safetensors` of the fitted guide,
+    `start-N.safetensors` after N passes, `weights.safetensors` of the fitted guide,
     `history.json`, `labels/` (a store of probabilities, subject x vertex x network),
     `elbo.safetensors`, `group.safetensors`, and `timings.json`.
 

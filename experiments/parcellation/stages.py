@@ -23,7 +23,7 @@ from experiments.parcellation.start import Start, find_start
 from experiments.parcellation.template import build_data, build_guide, build_model
 from pavi import PlateData, PlateDataModule, Shard, VariationalInference
 from pavi.data.module import PlateBatches
-from pavi.data.stores import Store, StoreWriter
+from pavi.data.stores import MemmapStore, Store, StoreWriter
 from pavi.guides import PlateAmortizedGuide
 
 SUBJECT = "subject"  # the plate that is split
@@ -69,18 +69,28 @@ class Fit:
 
 
 def reached_start(
-    config: ParcellationConfig, files: RunFiles, store: Store, ranks: Ranks = ALONE
+    config: ParcellationConfig, files: RunFiles, store: MemmapStore, ranks: Ranks = ALONE
 ) -> Start:
-    """The start, from the passes that were made and those that are left; alike on every rank."""
+    """The start, from the passes that were made and those that are left; alike on every rank.
+
+    It reads every subject, and when it begins it compares each with its checksum on the way.
+
+    Raises:
+        DamagedStoreError: If a subject is not what was written.
+    """
     passes = config.start.passes
     for done in range(passes, 0, -1):
         if (found := files.start(done)) is not None:
             break
     else:
         done, found = 0, None
+    unseen = set(range(store.shape[0])) if found is None else set[int]()
     with timed(files, "start") as lap:
 
         def read(subject: int) -> Tensor:
+            if subject in unseen:
+                store.verify([subject], progress=False)
+                unseen.remove(subject)
             return store.take([np.array([subject])]).squeeze(0)
 
         rest = find_start(

@@ -6,6 +6,7 @@ from pavi.training.checkpoints import Checkpoints, checkpoint_to_resume, latest_
 from pavi.training.compilation import compiled
 from pavi.training.optimization import Optimization
 from pavi.training.quiet import quiet
+from pavi.training.ranks import RankError
 from pavi.training.row_adam import RowAdam
 from pavi.training.run import train
 from pavi.training.sharded_checkpoints import ShardedCheckpoints
@@ -18,6 +19,7 @@ from pavi.training.stopping import (
     StopSignals,
     exits_on_signals,
     fit_until_stopped,
+    loss_told,
 )
 from pavi.training.strategy import RanksDDP, rank_and_ranks, strategy_of
 from pavi.training.variational_inference import NonFiniteLossError, VariationalInference
@@ -31,6 +33,7 @@ __all__ = [
     "NonFiniteLossError",
     "Optimization",
     "ProcessLostError",
+    "RankError",
     "RanksDDP",
     "RowAdam",
     "ShardedCheckpoints",
@@ -46,6 +49,7 @@ __all__ = [
     "fit_until_stopped",
     "initialise_guide",
     "latest_checkpoint",
+    "loss_told",
     "quiet",
     "rank_and_ranks",
     "strategy_of",

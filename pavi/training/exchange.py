@@ -51,7 +51,7 @@ def left_in(module: nn.Module) -> list[nn.Parameter]:
 def share_weights(weights: Sequence[nn.Parameter]) -> None:
     """Give every process the weights of the first."""
     for alike in _by_kind(weights):
-        flat = torch.cat([weight.detach().view(-1) for weight in alike])
+        flat = torch.cat([weight.detach().reshape(-1) for weight in alike])
         dist.broadcast(flat, 0)
         for weight, values in zip(alike, _pieces(flat, alike), strict=True):
             weight.detach().copy_(values)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -117,11 +117,14 @@ class StopSignals(pl.Callback):
             self.stopping = self._received != 0
             return
         self._hear()
-        if self._seen % AGREE_EVERY == 0:
+        last = self._seen >= trainer.max_steps
+        if self._seen % AGREE_EVERY == 0 or last:
             received = torch.tensor(self._received, device=trainer.strategy.root_device)
             work = dist.all_reduce(received, op=dist.ReduceOp.MAX, async_op=True)
             assert work is not None
             self._asked = work, received
+        if last:  # in time for its checkpoint
+            self._hear()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave no question open."""
@@ -182,7 +185,8 @@ def fit_until_stopped(
         ProcessLostError: If another process of the run was lost.
     """
     try:
-        trainer.fit(module, stream, ckpt_path=resume)
+        with loss_told(lambda: f"after step {trainer.global_step}", ranks=trainer.world_size):
+            trainer.fit(module, stream, ckpt_path=resume)
     except SIGTERMException:
         # It came before the first step, when Lightning was listening.
         message = f"stopped by SIGTERM after step {trainer.global_step}"
@@ -192,14 +196,28 @@ def fit_until_stopped(
         if isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         raise
+    stop.raise_if_stopped(trainer)
+
+
+@contextmanager
+def loss_told(when: Callable[[], str], *, ranks: int) -> Iterator[None]:
+    """Say what it means when the libraries below tell that a process is not there any more.
+
+    Args:
+        when: It was lost, in words.
+        ranks: How many processes there are; of one, none can be lost.
+
+    Raises:
+        ProcessLostError: If another process of the run was lost.
+    """
+    try:
+        yield
     except RuntimeError as error:
-        if trainer.world_size > 1 and any(text in str(error) for text in LOST):
+        if ranks > 1 and any(text in str(error) for text in LOST):
             raise ProcessLostError(
-                f"another process of this run was lost after step {trainer.global_step} "
-                f"({str(error).splitlines()[0]})"
+                f"another process of this run was lost {when()} ({str(error).splitlines()[0]})"
             ) from error
         raise
-    stop.raise_if_stopped(trainer)
 
 
 @contextmanager

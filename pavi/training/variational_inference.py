@@ -131,6 +131,8 @@ class VariationalInference(pl.LightningModule):
         """
         if (ranks := self.trainer.world_size) == 1:
             return
+        if self.trainer.fit_loop._should_accumulate():
+            return  # owned rows are divided once, when all batches of the step are in
         if self.sharding is None:
             average_gradients(self.guide.tables())
         else:

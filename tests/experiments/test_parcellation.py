@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,10 +24,11 @@ from experiments.parcellation.config import EncodingsConfig, ParcellationConfig
 from experiments.parcellation.fingerprints import ByVertex, open_fingerprints
 from experiments.parcellation.label_stream import LabelStream
 from experiments.parcellation.run import carry_out, prepare
-from experiments.parcellation.stages import build_fit
+from experiments.parcellation.run_files import RunFiles
+from experiments.parcellation.stages import build_fit, reached_start
 from experiments.parcellation.start import StartConfig, find_start
 from experiments.run import main
-from pavi.data.stores import StoreWriter
+from pavi.data.stores import DamagedStoreError, StoreWriter
 from pavi.models import label_probabilities
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "hcp_like"
@@ -167,6 +170,19 @@ def test_the_elbo_of_the_stream_is_that_of_all_data(store, start):
         )
     error = (streamed.var() / 64 + whole.double().var() / 8).sqrt()
     assert abs(streamed.mean() - whole.double().mean()) < 4 * error
+
+
+def test_a_damaged_subject_is_named_before_it_is_used(store, tmp_path):
+    shutil.copytree(store.folder, tmp_path / "x")
+    with (tmp_path / "x" / "values.npy").open("r+b") as file:
+        file.seek(-2, os.SEEK_END)
+        file.write(b"\x11\x11")
+    damaged, files = open_fingerprints(tmp_path), RunFiles(tmp_path)
+    config = ParcellationConfig(networks=NETWORKS, start=StartConfig(passes=1, subjects=1), seed=0)
+    with pytest.raises(DamagedStoreError, match=f"x: 1 of 6 parts are damaged, {SUBJECTS - 1}:"):
+        reached_start(config, files, damaged)
+    assert list(tmp_path.glob("start*")) == []
+    assert reached_start(config, files, store).counts.shape == (SUBJECTS, NETWORKS)
 
 
 def test_fingerprints_by_vertex(store, toy):

@@ -17,14 +17,17 @@ from safetensors.torch import load_file
 from torch.testing import assert_close
 
 from experiments.config_file import load_as
+from experiments.ends import exit_code
 from experiments.hcp_like.config import CohortConfig
 from experiments.hcp_like.generation import generate
 from experiments.hcp_like.geometry import SurfaceChoice
 from experiments.parcellation.config import ParcellationConfig
+from experiments.parcellation.ranks import Ranks
 from experiments.parcellation.run import carry_out, prepare
 from experiments.parcellation.run_files import RunFiles
 from experiments.run_folder import RunFolder
 from pavi.data.stores import MemmapStore
+from pavi.training import ProcessLostError, RankError
 
 SMALL = Path(__file__).parents[2] / "configs" / "hcp_like" / "small.yaml"
 SUBJECTS = 7  # four and three
@@ -138,6 +141,42 @@ def test_a_split_run_goes_on_with_what_another_rank_lost(cohort, still):
     assert np.array_equal(labels(two), held)
     for name in ("elbo", "accuracy", "ece", "dice"):
         assert again[name] == found[name]
+
+
+def test_a_run_does_not_go_on_with_other_data(cohort, tmp_path):
+    shutil.copytree(cohort, tmp_path / "cohort")
+    on_one_process(tmp_path / "cohort", tmp_path / "run", *STILL)
+    (tmp_path / "run" / "metrics.json").unlink()
+    (tmp_path / "run" / "weights.safetensors").unlink()
+    other = CohortConfig(subjects=SUBJECTS, vertices=256, surface=SurfaceChoice.SPHERE, seed=1)
+    shutil.rmtree(tmp_path / "cohort")
+    generate(other, tmp_path / "cohort", jobs=1, console=Console(quiet=True))
+    with pytest.raises(
+        ValueError, match=r"run holds a run on other data: the store .*cohort/x is"
+    ):
+        on_one_process(tmp_path / "cohort", tmp_path / "run", *STILL)
+    shutil.rmtree(tmp_path / "cohort")
+    shutil.copytree(cohort, tmp_path / "cohort")
+    assert on_one_process(tmp_path / "cohort", tmp_path / "run", *STILL)["label_logits"] > 0
+
+
+@pytest.mark.parametrize("ask", [lambda r: r.sum(torch.ones(2)), lambda r: r.together(dict)])
+def test_the_loss_of_a_rank_is_told_outside_of_the_fit_too(ask, monkeypatch):
+    def lose(_):
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:537] Connection closed by peer")
+
+    for name in ("sum_over_ranks", "on_every_rank"):
+        monkeypatch.setattr(f"experiments.parcellation.ranks.{name}", lose)
+    with pytest.raises(ProcessLostError, match="was lost outside of the steps of its fit .*peer"):
+        ask(Ranks(0, 2))
+
+
+def test_what_fails_on_one_rank_ends_all_without_a_traceback(capsys):
+    def run():
+        raise RankError("rank 1: OSError: Input/output error")
+
+    assert exit_code(run, where=lambda: "All is kept.", command=[]) == 1
+    assert capsys.readouterr().err == "error: rank 1: OSError: Input/output error\nAll is kept.\n"
 
 
 @pytest.mark.slow

@@ -38,7 +38,16 @@ SCHEMES = {
     "ratings": ("sparse_crossing", CROSSING, "student", {"rating": 2}, pavi.FreeEncodings()),
     "deep sets": ("dense_crossing", {}, "subject", {"subject": 1}, pavi.DeepSetEncodings()),
     "hybrid": ("ragged_nest", NEST, "lea", {"lea": 1}, pavi.HybridEncodings(start=0.4)),
+    "accumulated": (
+        "dense_crossing",
+        {},
+        "subject",
+        {"subject": 1, "vertex": 2},
+        pavi.FreeEncodings(),
+    ),
 }
+# How many batches a rank adds up in a step; one by default.
+BATCHES = {"accumulated": 2}
 
 
 def data_of(scheme: str) -> PlateData:
@@ -78,6 +87,7 @@ def run(scheme: str, ranks: int, out: Path) -> None:
     data, gradients = data_of(scheme), Gradients()
     trainer = pl.Trainer(
         max_steps=STEPS,
+        accumulate_grad_batches=BATCHES.get(scheme, 1),
         accelerator="cpu",
         devices=ranks,
         strategy=RanksDDP(sharded=True),

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
-from training.sharded_processes import SCHEMES, STEPS, data_of, guide_of
+from training.sharded_processes import BATCHES, SCHEMES, STEPS, data_of, guide_of
 
 import pavi
 from pavi.data import PlateBatches, Shard
@@ -63,10 +63,14 @@ def on_one_process(scheme, ranks):
     optimization = pavi.Optimization(clip_norm=10.0, schedule="constant")
     optimizer, clipping = optimization.optimizer(guide), optimization.clipping()
     scheduler = optimization.scheduler(optimizer, STEPS, tables_from=guide.tables_from)
-    objective, gradients = pavi.ReducedELBO(), []
+    objective, gradients, count = pavi.ReducedELBO(), [], BATCHES.get(scheme, 1)
     for step in range(STEPS):
         optimizer.zero_grad()
-        batches = [in_whole(s[step], shard) for s, shard in zip(streams, shards, strict=True)]
+        batches = [
+            in_whole(s[number], shard)
+            for s, shard in zip(streams, shards, strict=True)
+            for number in range(step * count, (step + 1) * count)
+        ]
         torch.stack([objective(guide, batch).loss for batch in batches]).mean().backward()
         gradients.append({n: p.grad.to_dense().clone() for n, p in guide.named_parameters()})
         clipping(guide.parameters())

@@ -9,6 +9,7 @@ import threading
 import pytest
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
 
 import pavi
 from pavi.models import gaussian_random_effects
@@ -133,6 +134,34 @@ def test_a_signal_in_the_last_step_leaves_a_fit_that_is_complete(calm, tmp_path)
     with pytest.raises(FitStopped, match="after step 40"):
         fit(checkpoints=tmp_path, callbacks=[Send(signal.SIGTERM, step=39)])
     assert equal(calm, fit(checkpoints=tmp_path))
+
+
+@pytest.fixture
+def group_of_one():
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize(
+    ("steps", "known"),
+    [(8, [False] * 4 + [True] * 4), (6, [False] * 4 + [True] * 2), (3, [False] * 2 + [True])],
+)
+def test_processes_know_of_a_signal_after_the_next_question_or_the_last_step(
+    group_of_one, steps, known, monkeypatch
+):
+    monkeypatch.setattr(pl.Trainer, "world_size", property(lambda _: 2))
+    monkeypatch.setattr(pl.Trainer, "global_step", property(lambda _: step))
+    with quiet():
+        trainer = pl.Trainer(max_steps=steps, accelerator="cpu", logger=False)
+    stop, found = StopSignals(keeps=True), []
+    for step in range(1, steps + 1):
+        if step == 2:
+            stop._note(signal.SIGTERM, None)
+        stop.on_train_batch_end(trainer)
+        found.append(stop.stopping)
+    assert found == known
+    assert stop._asked is None
 
 
 def test_a_fit_outside_of_the_main_thread_has_no_signals(tmp_path):

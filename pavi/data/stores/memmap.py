@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -83,6 +83,11 @@ class MemmapStore(Store):
         """Where it lies."""
         return self._folder
 
+    @property
+    def digest(self) -> str:
+        """What tells its values from others, by their shape, type and checksums."""
+        return self._manifest.digest
+
     def take(self, rows: Rows, *, dtype: torch.dtype = torch.float32) -> Tensor:
         """See `Store`."""
         chosen = self.checked(rows)
@@ -97,21 +102,22 @@ class MemmapStore(Store):
             filled += size
         return torch.from_numpy(values).to(dtype)
 
-    def verify(self, *, progress: bool = True) -> None:
-        """Read everything and compare it with the checksums of the manifest.
+    def verify(self, parts: Sequence[int] | None = None, *, progress: bool = True) -> None:
+        """Read parts and compare them with the checksums of the manifest.
 
         Args:
+            parts: Which; all by default.
             progress: Whether to show a bar.
 
         Raises:
             DamagedStoreError: If some parts differ; it names them and holds them as `parts`.
         """
-        damaged = damaged_parts(self._folder, self._manifest, progress=progress)
+        damaged = damaged_parts(self._folder, self._manifest, progress=progress, parts=parts)
         if damaged:
             raise DamagedStoreError(
                 f"{self._folder}: {len(damaged)} of {self.shape[0]} parts are damaged, "
                 f"{_few(damaged)}: their bytes are not those that were written. Write these parts "
-                "again, by StoreWriter or by pavi.data.convert --repair.",
+                "again, by StoreWriter or by what made the store, with --repair.",
                 parts=damaged,
             )
 

@@ -24,8 +24,9 @@ from experiments.hcp_like.subject import draw
 TINY = CohortConfig(subjects=5, vertices=300, dim=6, surface=SurfaceChoice.SPHERE)
 
 
-def write(folder, config=TINY, jobs=1) -> Cohort:
-    return generation.generate(config, folder, jobs=jobs, console=Console(quiet=True))
+def write(folder, config=TINY, jobs=1, **further) -> Cohort:
+    console = Console(quiet=True)
+    return generation.generate(config, folder, jobs=jobs, console=console, **further)
 
 
 def contents(folder) -> dict[str, bytes]:
@@ -115,6 +116,20 @@ def test_a_complete_cohort_is_not_written_again(folder, monkeypatch):
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.np[yz]")}
     write(folder)
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.parametrize("name", ["x", "labels"])
+def test_damaged_subjects_are_written_again(folder, tmp_path, name):
+    shutil.copytree(folder, tmp_path / "cohort")
+    with (tmp_path / "cohort" / name / "values.npy").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        last = file.read(1)[0]
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last ^ 1]))
+    write(tmp_path / "cohort")
+    assert contents(tmp_path / "cohort") != contents(folder)
+    write(tmp_path / "cohort", repair=True)
+    assert contents(tmp_path / "cohort") == contents(folder)
 
 
 def test_another_cohort_is_refused_by_what_differs(folder):
