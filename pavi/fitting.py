@@ -22,6 +22,7 @@ from pavi.fit_checks import check_choices, check_model_and_data, check_numbers
 from pavi.flows import Flow
 from pavi.guides import PlateAmortizedGuide
 from pavi.guides.base import Guide
+from pavi.guides.prior import prior_references
 from pavi.objectives import ReducedELBO, WarmUp
 from pavi.posterior import Posterior
 from pavi.posterior.encode import encode
@@ -173,5 +174,17 @@ def _run(guide: Guide, data: PlateData, *, seed: int) -> dict[str, Any]:
         "seed": seed,
         "plate sizes": dict(data.cardinalities),
         "model": signature(guide.model),
+        "priors": _priors(guide.model),
         "guide": guide.config(),
+    }
+
+
+def _priors(model: HierarchicalModel) -> dict[str, list[str]]:
+    """Center and spread of draws of every latent site: what code the signature cannot see says."""
+    return {
+        name: [
+            f"{center:.4g} +- {spread:.4g}"
+            for center, spread in zip(found.center.tolist(), found.spread.tolist(), strict=True)
+        ]
+        for name, found in prior_references(model).items()
     }

@@ -163,3 +163,13 @@ def test_a_disk_that_fills_up_leaves_the_checkpoints_before(tmp_path, monkeypatc
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["step=2.ckpt", "step=4.ckpt"]
     monkeypatch.undo()
     assert equal(fit(tmp_path), fit(tmp_path / "calm"))
+
+
+def test_a_checkpoint_of_other_priors_is_refused(tmp_path):
+    fit(tmp_path, steps=2)
+    _, data = problem()
+    wide = gaussian_random_effects(scales=(0.5, 2.0, 0.1))  # the same sites
+    with pytest.raises(
+        ValueError, match=r"step=2.ckpt is of another run: priors.mu_g is .* there"
+    ):
+        pavi.fit(wide, data, checkpoints=tmp_path, steps=20, progress=False)
