@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from pavi.cli.columns import Column
+from pavi.core.supports import in_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +57,11 @@ def first_fault(
 def _faults(cells: Any, column: Column, *, decimal: str, missing: str) -> Iterator[Fault]:
     empty = cells.isna().to_numpy()
     if column.kind == "labels":
-        yield from _at(empty, column, f"expected which {column.site}, got nothing.")
+        yield from _at(
+            empty,
+            column,
+            f"expected which {column.site}, got nothing; fill it in, or delete the line.",
+        )
         return
     import pandas as pd
 
@@ -76,12 +81,14 @@ def _faults(cells: Any, column: Column, *, decimal: str, missing: str) -> Iterat
         )
         yield from _at(empty, column, f"expected a number, got nothing; {hint}.")
     values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
-    yield from _at(np.isinf(values), column, "expected a finite number, got an infinite one.")
+    told = "expected a finite number, got an infinite one; correct it, or delete the line."
+    yield from _at(np.isinf(values), column, told)
     if column.support is not None:
         inside = column.support.check(torch.tensor(values)).numpy()
         outside = ~inside & ~np.isnan(values)
         got = f"{values[int(outside.argmax())]:g}"
-        told = f"its distribution has the support {column.support}, got {got}."
+        support = in_words(column.support)
+        told = f"expected a value in the support of its distribution ({support}), got {got}."
         yield from _at(outside, column, told)
 
 

@@ -50,6 +50,11 @@ class ModelFile:
         if not colon or not name.isidentifier():
             path = Path(reference.rstrip(":"))
             _check_file(path)
+            if path.suffix != ".py":
+                raise ValueError(
+                    f"{path} is no Python file; the model comes first, as FILE.py:NAME, and then "
+                    "the data."
+                )
             found = _models(_run(path, path.read_bytes(), folder=path.resolve().parent))
             choices = " or ".join(f"{path}:{each}" for each in found)
             hint = f"write {choices}" if found else f"but {path} defines no HierarchicalModel"

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from pavi.core.supports import in_words
+
 if TYPE_CHECKING:
     from pavi.core.model import HierarchicalModel
 
@@ -37,7 +39,7 @@ def describe(model: HierarchicalModel, cardinalities: Mapping[str, int] | None) 
             ", ".join(site.plates),
             " x ".join(map(str, site.event_shape)),
             ", ".join(site.parents),
-            str(model.supports.get(name, "")),
+            in_words(model.supports.get(name)),
             _count(prod(sizes[p] for p in site.plates) if known else None),
         )
     console.print(sites)

@@ -126,8 +126,14 @@ def compare(
         seed: Of these.
 
     Raises:
-        ValueError: If the reference has a site that the fit lacks, or of another shape.
+        ValueError: If the reference is of another kind, or has a site that the fit lacks, or of
+            another shape.
     """
+    if not isinstance(reference, ReferencePosterior | Moments):
+        raise ValueError(
+            f"the reference must be a ReferencePosterior or Moments, got a "
+            f"{type(reference).__name__}; reference_posterior(model, data) makes one."
+        )
     moments = reference.moments() if isinstance(reference, ReferencePosterior) else reference
     model = posterior.model
     if unknown := [name for name in moments.mean if name not in model.latents]:

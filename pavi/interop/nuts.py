@@ -151,6 +151,11 @@ def _check(
     warm_up: int,
     acceptance: float,
 ) -> None:
+    if not isinstance(data, PlateData):
+        raise ValueError(
+            f"data must be a PlateData, got a {type(data).__name__}; make one with "
+            "PlateData.from_frame(frame, model) or PlateData.from_arrays(arrays, model)."
+        )
     if data.model is not model:
         raise ValueError(
             "the data were made for another model; build them with "

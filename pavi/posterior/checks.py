@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from pavi.core import HierarchicalModel
 from pavi.data import PlateData
 from pavi.guides.base import Guide
 from pavi.metrics.absent_covariates import absent_covariates
+from pavi.posterior.signature import difference, signature
 
 
 def check_covariates(guide: Guide, data: PlateData, sites: Sequence[str]) -> None:
@@ -25,6 +27,27 @@ def check_covariates(guide: Guide, data: PlateData, sites: Sequence[str]) -> Non
             f"covariate {absent[0]!r}; the data hold {list(data.measured)}. "
             "Load the posterior with Posterior.load(path, model, data=...)."
         )
+
+
+def check_data(data: Any, model: HierarchicalModel, *, observed: bool) -> None:
+    """Data that are handed to a posterior were read for its model.
+
+    Args:
+        data: What was handed over.
+        model: That of the posterior.
+        observed: Whether they hold observed values, as the message says how to make them.
+
+    Raises:
+        ValueError: If they are no `PlateData`, or one of another model.
+    """
+    if not isinstance(data, PlateData):
+        how = "" if observed else ", observed=False"
+        raise ValueError(
+            f"data must be a PlateData, got a {type(data).__name__}; make one with "
+            f"PlateData.from_frame(frame, model{how})."
+        )
+    if found := difference(signature(model), signature(data.model)):
+        raise ValueError(f"the data belong to another model than the posterior: {found}.")
 
 
 def check_draws(draws: Any, *, least: int = 1) -> None:

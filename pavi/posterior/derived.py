@@ -125,7 +125,10 @@ def _alignments(
                 target_rank=rank,
             )
         except ValueError as error:
-            raise ValueError(f"the function uses {name!r}, which {error}.") from None
+            raise ValueError(
+                f"the function uses {name!r}, which {error}. plates= names the plates of the "
+                f"result; {name!r} lies on {list(site.plates)}."
+            ) from None
     return found
 
 

@@ -18,7 +18,7 @@ from pavi.encodings.free import FreeEncoder
 from pavi.encodings.hybrid import HybridEncoder
 from pavi.guides import PlateAmortizedGuide
 from pavi.objectives import WarmUp
-from pavi.posterior.signature import difference, signature
+from pavi.posterior.checks import check_data
 from pavi.training import VariationalInference, train
 
 
@@ -34,8 +34,7 @@ def extended_guide(
     progress: bool,
 ) -> PlateAmortizedGuide:
     """See `Posterior.extend`."""
-    if found := difference(signature(guide.model), signature(data.model)):
-        raise ValueError(f"the data belong to another model than the posterior: {found}.")
+    check_data(data, guide.model, observed=True)
     if absent := [site for site in data.model.observed if site not in data.measured]:
         raise ValueError(
             f"extending a posterior needs the observed values of {absent}; the data hold "

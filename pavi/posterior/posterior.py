@@ -218,10 +218,16 @@ class Posterior:
             progress: Whether to show a bar.
 
         Raises:
-            ValueError: If the data belong to another model or hold no observed values, or a plate
-                that is not in `new` has unseen rows.
+            ValueError: If the data are no `PlateData` of the same model or hold no observed
+                values, a plate that is not in `new` has unseen rows, or the guide is a baseline
+                that draws all latents of the fitted data at once.
         """
-        assert isinstance(self.trained, PlateAmortizedGuide)
+        if not isinstance(self.trained, PlateAmortizedGuide):
+            raise ValueError(
+                f"only a PlateAmortizedGuide can be extended; this posterior has a "
+                f"{type(self.trained).__name__}, whose latents are of the fitted data alone. Fit "
+                "the new data, or draw unmeasured groups with predict(data=...)."
+            )
         guide = extended_guide(
             self.trained,
             self.data,

@@ -15,12 +15,11 @@ from pavi.data.rows import take_rows
 from pavi.data.subset import subset_rows
 from pavi.metrics.absent_covariates import absent_covariates
 from pavi.posterior.ancestral import AncestralDraws, ancestors
-from pavi.posterior.checks import check_covariates, check_draws, chosen_rows
+from pavi.posterior.checks import check_covariates, check_data, check_draws, chosen_rows
 from pavi.posterior.extension import check_known
 from pavi.posterior.fitted import Fitted
 from pavi.posterior.joint_draws import BUDGET
 from pavi.posterior.known import KnownRows
-from pavi.posterior.signature import difference, signature
 
 
 @torch.no_grad()
@@ -108,8 +107,7 @@ def _recognised(
 ) -> dict[str, np.ndarray]:
     """Per plate, for each row of the data the fitted row of the same name, or -1."""
     model = fitted.model
-    if found := difference(signature(model), signature(data.model)):
-        raise ValueError(f"the data belong to another model than the posterior: {found}.")
+    check_data(data, model, observed=False)
     rows = data.rows_in(fitted)
     check_known(rows, data, new)
     lying = {plate: name for name in latents for plate in model.sites[name].plates}

@@ -60,10 +60,10 @@ def test_empty_cells_may_be_left_out(tmp_path):
         ("1.5,2", '"1,5",2', r"row 2 .*column 'gcse': .*got '1,5'; give --decimal ',' if that is"),
         ("1.5,2", ",2", r"row 2 \(line 3\), column 'gcse': expected a number, got nothing; fill"),
         ("1.5,2", "1.5,", r"row 2 .*column 'score': .*got nothing; .*give --missing ignore"),
-        ("b,1.5", ",1.5", r"row 2 .*column 'school': expected which school, got nothing\.$"),
+        ("b,1.5", ",1.5", r"row 2 .*column 'school': expected which school, got nothing; fill it in"),
         ("1.5,2", "1.5,inf", r"row 2 .*column 'score': expected a finite number, got an inf"),
         ("a,", ",", r"row 1 \(line 2\), column 'school': .* 1 more such cells are in this column"),
-        ("1.5,2", "1.5,-2", r"row 2 \(line 3\), column 'score': its distribution has the support .*, got -2\."),
+        ("1.5,2", "1.5,-2", r"row 2 .*support of its distribution \(0, 1, 2, \.\.\.\), got -2\."),
         ("1.5,2", "1.5,2,7", r"t.csv is no table: Expected 3 fields in line 3, saw 4"),
         ("school,gcse", "school,gcs", r"has no column 'gcse' \(a covariate, one number per pupil\)"
          r", like 'gcs'\?\. Its columns are \['school', 'gcs', 'score'\]"),

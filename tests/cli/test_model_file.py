@@ -47,6 +47,7 @@ def test_a_model_file_may_use_its_neighbours_and_dataclasses(folder):
         ("m.py", SMALL, r"a model is named by its file and its name, FILE:NAME; write m.py:one\."),
         ("m.py:", SMALL, r"FILE:NAME; write m.py:one\."),
         ("m.py", "x = 1\n", r"FILE:NAME; but m.py defines no HierarchicalModel"),
+        ("data.csv", "a,b\n1,2\n", r"data.csv is no Python file; the model comes first, as FILE.py:NA"),
         ("m.py:two", SMALL, r"m.py defines no 'two'; its models are \['one'\]"),
         ("m.py:two", "x = 1\n", r"m.py defines no 'two'; it defines no HierarchicalModel"),
         ("m.py:two", SMALL + "two = 3\n", r"'two' of m.py is a int and no HierarchicalModel; its"),

@@ -133,9 +133,9 @@ def test_describe_shows_every_site_and_its_size(capsys, monkeypatch):
 
     assert [word.strip() for word in words("pupil")[1:5]] == ["pupil", "nested", "school", "1,234"]
     assert [word.strip() for word in words("b")[1:8]] == [
-        "b", "latent", "school", "", "a, tau", "Real()", "3"
+        "b", "latent", "school", "", "a, tau", "real", "3"
     ]  # fmt: skip
-    assert words("tau")[6].strip() == "GreaterThanEq(lower_bound=0.0)"
+    assert words("tau")[6].strip() == "\N{GREATER-THAN OR EQUAL TO} 0"
     assert lines[-1] == "7 latent dimensions in all"
 
 

@@ -92,7 +92,8 @@ def test_a_reduction_keeps_no_chunk_as_a_whole(nest, monkeypatch):
     [
         (lambda p: p.map(lambda c: c), r"has the argument 'c', which is not a site; sites are \['mu',"),
         (lambda p: p.map(lambda *sites: 0), r"must name its sites one by one, not as \*sites"),
-        (lambda p: p.map(lambda b: b), r"uses 'b', which lies on plate 'school', outside the reach"),
+        (lambda p: p.map(lambda b: b),
+         r"'b', which lies on plate 'school', outside the reach .*plates= names .* on \['school'\]"),
         (lambda p: p.map(lambda b: b, plates="pupils"), r"'pupils' is not a plate; plates are \['lea'"),
         (lambda p: p.map(lambda b: b, plates=("lea", "pupil")), r"share 'lea'; name the finer plate"),
         (lambda p: p.map(lambda b: b, plates=("lea", "lea")), r"name one of them twice"),

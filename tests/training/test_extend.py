@@ -88,6 +88,12 @@ def test_data_of_another_model_are_refused(data):
         posterior.extend(wrong)
 
 
+def test_a_guide_of_all_latents_is_not_extended(data):
+    guide = pavi.guides.TotalFlowGuide(data.model, data.cardinalities)
+    with pytest.raises(ValueError, match=r"only a PlateAmortizedGuide .*has a TotalFlowGuide"):
+        pavi.Posterior(guide, data).extend(data)
+
+
 def test_groups_that_nobody_measured_are_refused(data):
     posterior = pavi.Posterior(pavi.PlateAmortizedGuide(data.model, data.cardinalities), data)
     frame = pd.DataFrame({"school": ["s00", "x"]})

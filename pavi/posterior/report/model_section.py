@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pavi.core.supports import in_words
 from pavi.posterior.report.page import Cells, Section, embedded
 
 if TYPE_CHECKING:
     from pavi.posterior.posterior import Posterior
 
-# The supports of most sites, in words that leave room on a phone.
-SUPPORTS = {
-    "Real()": "real",
-    "GreaterThanEq(lower_bound=0.0)": "\N{GREATER-THAN OR EQUAL TO} 0",
-    "GreaterThan(lower_bound=0.0)": "> 0",
-    "Boolean()": "0 or 1",
-    "IntegerGreaterThan(lower_bound=0)": "0, 1, 2, ...",
-    "Interval(lower_bound=0.0, upper_bound=1.0)": "0 to 1",
-}
 PIXELS = 110  # of the page per inch of the diagram, whose texts are small
 
 
@@ -40,14 +32,9 @@ def model_section(posterior: Posterior) -> Section:
             ", ".join(site.plates),
             *([" x ".join(map(str, site.event_shape))] if vectors else []),
             ", ".join(site.parents),
-            _support(str(model.supports.get(name, ""))),
+            in_words(model.supports.get(name)),
         )
         for name, site in model.sites.items()
     ]
     columns = ["site", "kind", "plates", *["event"] * vectors, "depends on", "support"]
     return Section("Model", [diagram, Cells(columns, rows, texts=len(columns))])
-
-
-def _support(name: str) -> str:
-    """A constraint of torch in words, as torch writes it where there are none."""
-    return SUPPORTS.get(name, name)
