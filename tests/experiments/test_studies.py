@@ -100,7 +100,7 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(command, monkeypatch, tmp
         (["E1", "--preset", "desc"], "E1 has no preset 'desc'; there are ['smoke', 'desk', 'full"),
         (["E1", "--jobs", "2"], "this study measures seconds, so its runs go alone; got --jobs 2"),
         (["E2", "--jobs", "0"], "--jobs must be positive, got 0."),
-        (["E2", "seed=3"], "E2/pavi_f.yaml or its overrides set seed, which a study does itself"),
+        (["E2", "seed=3"], "/pavi_f.yaml or its overrides set seed, which a study does itself"),
         (["E2", "problem={seed: 3}"], "or its overrides set problem.seed, which a study does"),
     ],
 )
@@ -136,9 +136,9 @@ def test_a_plan_names_what_does_not_exist(tmp_path):
     study.methods["other"] = MethodConfig(config="pavi_f.yaml", skip=["3"])
     with pytest.raises(ValueError, match=r"skip names \['3'\]; there are \['1', '2'"):
         plan("E2", study, "desk", out=tmp_path)
-    study.methods["other"] = MethodConfig(config="pavi_x.yaml")
+    study.methods["other"] = MethodConfig(config="../methods/pavi_x.yaml")
     with pytest.raises(
-        ValueError, match=r"(?s)pavi_x.yaml does not exist.* in \S*E2: pavi_f.yaml"
+        ValueError, match=r"(?s)pavi_x.yaml does not exist.* in \S*reproduce/methods: adavi.yaml"
     ):
         plan("E2", study, "desk", out=tmp_path)
 
