@@ -69,10 +69,12 @@ class Comparison:
     Args:
         globals: Per number of a site without plates, by name such as `beta[0]`.
         plates: Per site on plates.
+        doubt: Why the reference is none, if it says so.
     """
 
     globals: Mapping[str, GlobalRow]
     plates: Mapping[str, PlateRow]
+    doubt: str | None = None
 
     def agrees(self, *, mean: float = 0.3, sd: float = 0.2) -> bool:
         """Whether every global lies within bounds.
@@ -87,7 +89,8 @@ class Comparison:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
         """Draw two tables: globals one by one, sites on plates in one line each."""
         columns = ("global", "mean", "sd", "reference mean", "reference sd", "z", "sd ratio")
-        table = _table(columns, "z: difference of the means in reference sd")
+        caption = "z: difference of the means in reference sd"
+        table = _table(columns, f"{caption}. {self.doubt}" if self.doubt else caption)
         for name, row in self.globals.items():
             numbers = (row.mean, row.sd, row.reference_mean, row.reference_sd)
             texts = (f"{number:.4g}" for number in numbers)
@@ -161,7 +164,8 @@ def compare(
             )
         else:
             rows |= dict(_rows(name, torch.stack([mean, sd, its_mean, its_sd])))
-    return Comparison(rows, groups)
+    doubt = reference.doubt if isinstance(reference, ReferencePosterior) else None
+    return Comparison(rows, groups, doubt)
 
 
 def _rows(name: str, numbers: Tensor) -> Iterator[tuple[str, GlobalRow]]:

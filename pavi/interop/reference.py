@@ -70,6 +70,19 @@ class ReferencePosterior:
         worst = self.largest_r_hat
         return isfinite(worst) and worst <= CONVERGED and not self.divergences
 
+    @property
+    def doubt(self) -> str | None:
+        """Why not to measure a fit by these draws, and what to do; None if they converged."""
+        if self.converged:
+            return None
+        reason = f"largest R-hat {self.largest_r_hat:.4f}, which should not exceed {CONVERGED}"
+        if self.divergences:
+            reason += f"; {self.divergences} divergent transitions"
+        return (
+            f"The reference has not converged ({reason}): its own means and sds are uncertain. "
+            "Draw more, with a longer warm-up, or centre the sites whose data are many (centred=)."
+        )
+
     def moments(self) -> Moments:
         """Means and standard deviations over all chains."""
         flat = {name: value.flatten(0, 1) for name, value in self.draws.items()}
@@ -84,7 +97,8 @@ class ReferencePosterior:
         verdict = "converged" if self.converged else "NOT converged"
         table = Table(
             title=f"NUTS: {chains} chains of {draws:,} draws in {self.seconds:.0f} s, "
-            f"{self.divergences} divergences, {verdict}"
+            f"{self.divergences} divergences, {verdict}",
+            caption=self.doubt,
         )
         for column in ("site", "values", "largest R-hat", "smallest ESS"):
             table.add_column(column, justify="left" if column == "site" else "right")

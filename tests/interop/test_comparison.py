@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch.distributions import HalfNormal, LKJCholesky, Normal
 
 import pavi
 from pavi import Latent, Observed, Plate, PlateData
-from pavi.interop import Comparison, Moments, compare
+from pavi.interop import Comparison, Moments, ReferencePosterior, compare
 from pavi.interop.comparison import GlobalRow
 
 
@@ -79,3 +81,32 @@ def test_other_data_are_refused(posterior):
     four = torch.ones(4)
     with pytest.raises(ValueError, match=r"site 'b' has shape \(4,\) in the reference and \(3,\)"):
         compare(posterior, Moments({"b": four}, {"b": four}))
+
+
+@pytest.mark.parametrize(
+    ("r_hat", "divergences", "doubt"),
+    [
+        (1.0099, 0, None),
+        (1.0101, 0, "largest R-hat 1.0101, which should not exceed 1.01\\)"),
+        (1.0, 3, "3 divergent transitions"),
+    ],
+)
+def test_a_comparison_says_whether_its_reference_is_one(posterior, r_hat, divergences, doubt):
+    drawn = posterior.sample(draws=50, seed=1)
+    reference = ReferencePosterior(
+        draws={"mu": drawn["mu"].double().unflatten(0, (2, 25))},
+        r_hat={"mu": torch.full((2,), r_hat)},
+        ess={"mu": torch.full((2,), 400.0)},
+        divergences=divergences,
+        gradients=0,
+        seconds=1.0,
+        compile_seconds=0.0,
+    )
+    found = compare(posterior, reference, draws=50, seed=1)
+    if doubt is None:
+        assert found.doubt is None
+        assert "not converged" not in str(found)
+        return
+    assert re.search(doubt, found.doubt)
+    for told in (str(found), str(reference)):
+        assert "has not converged" in " ".join(told.split())
