@@ -3,20 +3,25 @@
 python -m benchmarks.ddp
 
 A rank draws 4 subjects x 256 vertices x 2 sessions x 64 dimensions of the cohort's model (PAVI-E).
-Runs on one and on two ranks alternate; the ratio is the median of those of the pairs. An idle
-machine with a core per rank is needed for it to mean anything. `bytes_per_step` is what a rank
-hands to collectives, by the number of ground variables; `gap_difference` is in nats, on Gaussian
-random effects, whose evidence is known, with as many groups a step on two ranks as on one.
+One rank, two ranks, and two runs that know nothing of each other step in turns of a second
+(`benchmarks.ranks.turns`); a ratio is the median over rounds of such turns, with their quartiles.
+`throughput_ratio` is that of two ranks to one; `throughput_ratio_apart` that of the two runs,
+which is what the machine gives two processes at all: with memory and caches in common that can be
+less than two, and no way of exchanging weights gets above it. An idle machine with a core per rank
+is needed. `bytes_per_step` is what a rank hands to collectives, by the number of ground variables;
+`gap_difference` is in nats, on Gaussian random effects, whose evidence is known, with as many
+groups a step on two ranks as on one.
 """
 
 from __future__ import annotations
 
 import argparse
-from statistics import median
+from statistics import median, quantiles
 
 from rich.progress import track
 
 from benchmarks.ranks.launch import launched
+from benchmarks.ranks.turns import step_seconds
 from benchmarks.ranks.workload import Workload
 from benchmarks.report import report
 
@@ -44,24 +49,28 @@ def counted_bytes(*options: str) -> dict[str, float]:
 def main() -> None:
     """Measure, and report."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5, help="pairs of runs")
-    parser.add_argument("--steps", type=int, default=500, help="of a run")
+    parser.add_argument("--rounds", type=int, default=60, help="of turns")
     parser.add_argument("--gap-steps", type=int, default=2000)
     given = parser.parse_args()
-    rounds = [
-        [launched(WORKER, "--steps", given.steps, ranks=ranks)["step_ms"] for ranks in (1, 2)]
-        for _ in track(range(given.rounds), "throughput", transient=True)
-    ]
+    rounds = step_seconds(WORKER, [[1], [2], [1, 1]], turns=given.rounds)
+    alone, together = [r[0][0] for r in rounds], [r[1][0] for r in rounds]
+    # Two ranks take two steps of one; of two runs each takes its own.
+    ratios = [2 * one / two for one, two in zip(alone, together, strict=True)]
+    apart = [one * sum(1 / run for run in r[2]) for one, r in zip(alone, rounds, strict=True)]
     gaps = [
         launched(GAP, "--steps", given.gap_steps, ranks=ranks)
         for ranks in track((1, 2), "gap", transient=True)
     ]
-    step_ms = [median(times) for times in zip(*rounds, strict=True)]
+    step_ms = {1: 1e3 * median(alone), 2: 1e3 * median(together)}
     report(
         {
-            "throughput_ratio": median(2 * one / two for one, two in rounds),
-            "throughput": {n: throughput(ms, ranks=n) for n, ms in enumerate(step_ms, 1)},
-            "step_ms": dict(enumerate(step_ms, 1)),
+            "throughput_ratio": median(ratios),
+            "throughput_ratio_quartiles": quantiles(ratios),
+            "throughput_ratio_apart": median(apart),
+            "throughput_ratio_apart_quartiles": quantiles(apart),
+            "rounds": len(rounds),
+            "throughput": {n: throughput(ms, ranks=n) for n, ms in step_ms.items()},
+            "step_ms": step_ms,
             "bytes_per_step": counted_bytes(),
             "bytes_per_step_free": counted_bytes("--free"),
             "gap_difference": gaps[1]["gap"] - gaps[0]["gap"],

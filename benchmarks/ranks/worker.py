@@ -1,6 +1,6 @@
 """One rank of a measured run: `torchrun ... -m benchmarks.ranks.worker --steps 300`.
 
-The first rank prints a line of JSON.
+The first rank prints a line of JSON; with `--turns` one for every turn, until it is ended.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import resource
+import sys
 import time
 from itertools import pairwise
 from statistics import median
@@ -18,6 +19,7 @@ import pytorch_lightning as pl
 import torch.distributed as dist
 
 from benchmarks.ranks.traffic import Traffic
+from benchmarks.ranks.turns import TurnClock, Turns
 from benchmarks.ranks.workload import Workload
 from pavi.training import train
 
@@ -59,6 +61,9 @@ def main() -> None:
     parser.add_argument("--free", action="store_true", help="PAVI-F")
     parser.add_argument("--count", action="store_true", help="count bytes, which takes time")
     parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument(
+        "--turns", nargs=3, type=float, metavar=("START", "SETTINGS", "MINE"), help="step in turns"
+    )
     given = parser.parse_args()
     rank, ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     workload = Workload(
@@ -67,6 +72,10 @@ def main() -> None:
     module, stream = workload.build(rank=rank, ranks=ranks)
     clock, traffic = Clock(), Traffic()
     callbacks: list[pl.Callback] = [clock, *([traffic] if given.count else [])]
+    if given.turns:
+        start, settings, mine = given.turns
+        turns = Turns(start, int(settings), int(mine))
+        callbacks, given.steps = [TurnClock(turns, quiet=rank > 0)], sys.maxsize
     with traffic.counted():
         train(
             module,
