@@ -10,12 +10,18 @@ from collections.abc import Mapping
 
 import torch
 
+from experiments.provenance import version_of_code
+
 
 def report(figures: Mapping[str, object]) -> None:
-    """Print figures, rounded, with the machine they were measured on."""
-    machine = {"python": platform.python_version(), "torch": torch.__version__}
-    machine["threads"] = str(torch.get_num_threads())
-    print(json.dumps({**{k: _rounded(v) for k, v in figures.items()}, "machine": machine}))
+    """Print figures, rounded, with the machine and the version of the code."""
+    machine = {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "threads": str(torch.get_num_threads()),
+    }
+    found = {name: _rounded(value) for name, value in figures.items()}
+    print(json.dumps({**found, "machine": machine, "commit": version_of_code()}))
 
 
 def peak_rss_gb() -> float:

@@ -52,6 +52,12 @@ def provenance(*, seed: int, command: Sequence[str]) -> dict[str, object]:
     }
 
 
+def version_of_code() -> str:
+    """The commit, briefly, and whether files differ from it; "unknown" outside of a clone."""
+    commit = _git("rev-parse", "--short", "HEAD")
+    return "unknown" if not commit else commit + ("+" if _git("status", "--porcelain") else "")
+
+
 def command_line(module: str, arguments: Sequence[str]) -> list[str]:
     """The command that runs a module of ours."""
     return [Path(sys.executable).name, "-m", module, *arguments]
