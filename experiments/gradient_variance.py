@@ -41,7 +41,7 @@ def gradient_variance(
     """
     tables = {id(table) for table in guide.tables()}
     shared = [p for p in guide.parameters() if p.requires_grad and id(p) not in tables]
-    stream = PlateBatches(data, batch=batch, blocks=blocks, seed=seed)
+    stream = PlateBatches(data, batch=batch, blocks=blocks, seed=seed, epochs=False)
     rows = []
     for number in range(batches):
         loss = objective(guide, stream[number]).loss

@@ -29,20 +29,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from pavi.data.epochs import Choice
     from pavi.data.plate_data import PlateData
 
 
-def draw_blocks(total: int, size: int, block: int, rng: np.random.Generator) -> np.ndarray:
+def draw_blocks(plate: str, total: int, size: int, block: int, choice: Choice) -> np.ndarray:
     """Rows of a plate in runs, ascending; each row with probability `size / total`.
 
     Args:
+        plate: The plate.
         total: The rows of the plate.
         size: How many to draw, a multiple of `block`.
-        block: The length of a run.
-        rng: Of the offset and the blocks.
+        block: The length of a run; with 1 there is no offset.
+        choice: Of the offset and the blocks.
     """
-    offset = int(rng.integers(total))
-    drawn = rng.choice(total // block, size // block, replace=False, shuffle=False)
+    offsets = total if block > 1 else 1
+    offset, drawn = choice.choose(plate, total // block, size // block, offsets=offsets)
     first = offset + block * drawn
     return np.sort((first[:, None] + np.arange(block)).ravel() % total)
 

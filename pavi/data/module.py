@@ -16,6 +16,7 @@ from torch.utils.data import IterableDataset
 
 from pavi.core import PlateBatch
 from pavi.data.default_batch import default_batch
+from pavi.data.epochs import Epochs
 from pavi.data.plate_data import PlateData
 from pavi.data.reader import BackgroundReader
 from pavi.data.sampler import PlateSampler
@@ -41,6 +42,8 @@ class PlateBatches(IterableDataset[PlateBatch]):
         rank: Of this process.
         start: The number of the first batch.
         shard: The rows that this process draws from; all of the data by default.
+        epochs: Whether a row of a drawn plate comes again only after the others have; batches are
+            independent if not. See `pavi.data.epochs`.
         ahead: How many batches a thread keeps ready, none if 0; by default 4 if values lie in a
             store. The batches and their order do not depend on it.
 
@@ -59,8 +62,10 @@ class PlateBatches(IterableDataset[PlateBatch]):
         start: int = 0,
         ahead: int | None = None,
         shard: Shard | None = None,
+        epochs: bool = True,
     ) -> None:
         self._seed, self._rank, self._start = seed, rank, start
+        self._epochs = Epochs([seed, rank]) if epochs else None
         self._data = data if shard is None else shard.data
         self._ahead = (AHEAD if data.stores else 0) if ahead is None else ahead
         if self._ahead < 0:
@@ -77,7 +82,7 @@ class PlateBatches(IterableDataset[PlateBatch]):
     def __getitem__(self, step: int) -> PlateBatch:
         """Batch number `step`."""
         rng = np.random.default_rng([self._seed, step, self._rank])
-        rows, weights = self._sampler.draw(rng)
+        rows, weights = self._sampler.draw(rng, self._epochs and self._epochs.at(step))
         noise = int(rng.integers(2**63 - 1))
         if rows or self._data.stores or not weights:
             return self._data.batch(rows, weights=weights, seed=noise)

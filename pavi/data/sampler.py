@@ -14,7 +14,8 @@ of the `k` unit rows connected to it is drawn, which a hypergeometric draw misse
 Unit plates are drawn independently of each other, so nothing may be connected to two of them.
 
 A dense unit plate may come in runs of consecutive rows, with the same inclusion probabilities:
-`pavi.data.blocks` derives them.
+`pavi.data.blocks` derives them. The draws of a unit plate may be independent from batch to batch,
+or exclude each other until all rows have come: `pavi.data.epochs`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import numpy as np
 
 from pavi.core.plates import PlateGraph
 from pavi.data.blocks import check_blocks, draw_blocks
+from pavi.data.epochs import Choice, Independent
 from pavi.data.plate_data import PlateData
 
 Rows = dict[str, np.ndarray]
@@ -63,7 +65,7 @@ class PlateSampler:
         _check_sizes(sizes, data)
         check_blocks(blocks, sizes, data)
         units = [p for p in sizes if not graph.ancestors(p) & set(sizes)]
-        families = [_Family(data, unit, sizes, blocks.get(unit)) for unit in units]
+        families = [_Family(data, unit, sizes, blocks.get(unit, 1)) for unit in units]
         seen: dict[str, str] = {}
         for family in families:
             for plate in family.plates:
@@ -92,12 +94,17 @@ class PlateSampler:
         """Per plate whose rows come with those of finer plates, their inclusion probabilities."""
         return {p: chance for f in self._families for p, chance in f.reached.items()}
 
-    def draw(self, rng: np.random.Generator) -> tuple[Rows, Rows]:
-        """Ascending row numbers and weights, per plate that is not taken whole."""
+    def draw(self, rng: np.random.Generator, choice: Choice | None = None) -> tuple[Rows, Rows]:
+        """Ascending row numbers and weights, per plate that is not taken whole.
+
+        Args:
+            rng: Of the draw.
+            choice: Of the rows of unit plates; independent of other draws by default.
+        """
         rows: Rows = {}
         weights: Rows = {}
         for family in self._families:
-            family.draw(rng, rows, weights)
+            family.draw(rng, choice or Independent(rng), rows, weights)
         return rows, weights
 
 
@@ -105,9 +112,7 @@ class PlateSampler:
 class _Family:
     """A unit plate and all plates connected to it."""
 
-    def __init__(
-        self, data: PlateData, unit: str, sizes: Mapping[str, int], block: int | None
-    ) -> None:
+    def __init__(self, data: PlateData, unit: str, sizes: Mapping[str, int], block: int) -> None:
         graph = data.model.plates
         self.unit, self.data, self.sizes, self.block = unit, data, sizes, block
         below = graph.descendants(unit)
@@ -131,7 +136,7 @@ class _Family:
                 f"drawing rows of {grouped[0]!r} per row of {unit!r} leaves {others[0]!r}, which "
                 "is crossed with it, without a known inclusion probability; draw one plate only."
             )
-        if block is not None and self.upward:
+        if block > 1 and self.upward:
             raise ValueError(
                 f"blocks of plate {unit!r}: its rows bring rows of {self.upward[0]!r} along, "
                 "whose inclusion probabilities are known for single rows only; leave "
@@ -139,12 +144,9 @@ class _Family:
             )
         self.reached = {p: self._reached(graph, p, family) for p in self.upward}
 
-    def draw(self, rng: np.random.Generator, rows: Rows, weights: Rows) -> None:
+    def draw(self, rng: np.random.Generator, choice: Choice, rows: Rows, weights: Rows) -> None:
         size, total = self.sizes[self.unit], self.data.cardinalities[self.unit]
-        if self.block is None:
-            rows[self.unit] = np.sort(rng.choice(total, size, replace=False, shuffle=False))
-        else:
-            rows[self.unit] = draw_blocks(total, size, self.block, rng)
+        rows[self.unit] = draw_blocks(self.unit, total, size, self.block, choice)
         weights[self.unit] = np.full(size, total / size)
         for plate in self.below:
             parent = self.parent[plate]

@@ -9,6 +9,7 @@ from typing import final
 import numpy as np
 
 from pavi.data.default_batch import default_batch
+from pavi.data.epochs import Choice
 from pavi.data.plate_data import PlateData
 from pavi.data.sampler import PlateSampler, Rows
 from pavi.data.shard import Shard
@@ -49,9 +50,9 @@ class StratifiedSampler:
         self._sampler = _sampler_of(shard.data, sizes, blocks)
         self._reached = self._mean_reached(data, sizes)
 
-    def draw(self, rng: np.random.Generator) -> tuple[Rows, Rows]:
+    def draw(self, rng: np.random.Generator, choice: Choice | None = None) -> tuple[Rows, Rows]:
         """As `PlateSampler.draw`, in the shard's own row numbers; weights of all split plates."""
-        rows, weights = self._sampler.draw(rng)
+        rows, weights = self._sampler.draw(rng, choice)
         for plate, own in self._shard.rows.items():
             ones = np.ones(len(own))
             weights[plate] = self._shard.ranks * weights.get(plate, ones)

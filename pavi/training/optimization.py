@@ -29,7 +29,8 @@ class Optimization:
 
     Args:
         learning_rate: Of the weights of flows and the encodings of sites without plates.
-        table_rate: Of the encoding tables; the same if None.
+        table_rate: Of the encoding tables; the same if None. Rows of which only some are drawn
+            move by up to five times as much, see `RowAdam`.
         network_rate: Of the networks that compute encodings or bend flows; a sixth of it if None.
             A step moves every weight alike, and what a network computes is a sum of dozens of
             terms. (With a third, deep sets on Chem97 lost a level in one fit of twelve.)

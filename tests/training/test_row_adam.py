@@ -52,6 +52,33 @@ def test_sparse_and_dense_gradients_of_the_same_rows_do_the_same():
     )
 
 
+def test_momentum_is_forgotten_by_steps_and_rows_go_as_far_as_weights():
+    # One row of four, then two, then one: of the row the second update comes after two steps.
+    beta1, beta2, rate = 0.8, 0.7, 0.1
+    table = nn.Parameter(torch.zeros(4, 1))
+    optimizer = RowAdam([], [([table], rate)], betas=(beta1, beta2))
+    value = m = c = v = 0.0
+    for count, (rows, slope) in enumerate([([0], 1.0), ([0, 2], -3.0), ([0], 0.5)], 1):
+        optimizer.zero_grad()
+        drawn = functional.embedding(torch.tensor(rows), table, sparse=True)
+        (slope * drawn).sum().backward()
+        optimizer.step()
+        steps = 4 / len(rows)
+        a = beta1**steps
+        m, c = a * m + (1 - a) * slope, a * c + 1 - a
+        v = beta2 * v + (1 - beta2) * slope**2
+        value -= rate * steps * (m / c) / ((v / (1 - beta2**count)) ** 0.5 + 1e-8)
+        assert table[0].item() == pytest.approx(value, rel=1e-5)
+
+
+def test_a_row_moves_by_at_most_five_steps():
+    table = nn.Parameter(torch.zeros(100, 1))
+    optimizer = RowAdam([], [([table], 0.1)])
+    functional.embedding(torch.tensor([7]), table, sparse=True).sum().backward()
+    optimizer.step()
+    assert table[7].item() == pytest.approx(-0.5)
+
+
 def test_what_a_table_remembers_is_made_once(monkeypatch):
     made = []
     monkeypatch.setattr(
