@@ -12,8 +12,9 @@ numbers a row, of which a step draws :math:`n_i` on a rank, on `R` ranks in sing
 
 A row holds its encoding, two moments, a count and what corrects the first moment. A gradient of a
 common table travels as row numbers of 8 bytes and values. None of the first line grows with a
-cardinality: :math:`n_i` is what is drawn. `a` and `b` are a rank's time for a step of `n` subjects x vertices. Ranks wait for the
-slowest, :math:`m_R = E[\max_R T] / E[T]`. A collective of `B` bytes takes, in a tree,
+cardinality: :math:`n_i` is what is drawn. `a` and `b` are a rank's time for a step of `n` subjects
+x vertices. Ranks wait for the slowest, :math:`m_R = E[\max_R T] / E[T]`. A collective of `B` bytes
+takes, in a tree,
 
 .. math:: t = 2 \lceil \log_2 R \rceil\, \lambda + 2 \frac{R - 1}{R} \frac{B}{\beta},
 
