@@ -35,7 +35,7 @@ import torch
 from torch import Tensor
 
 from pavi.flows.affine import soft_bound
-from pavi.flows.base import ConditionalFlow, Flow, FlowContext
+from pavi.flows.base import Flow, FlowContext, ReferencedFlow
 from pavi.flows.gaussian import LOG_WIDTH_BOUND
 
 
@@ -75,7 +75,7 @@ class ASVIFlow(Flow):
 
 
 @final
-class ASVI(ConditionalFlow):
+class ASVI(ReferencedFlow):
     """The module of `ASVIFlow`.
 
     An encoding is :math:`a`, :math:`a'` and what is added to the logits of the gates of location
@@ -86,23 +86,9 @@ class ASVI(ConditionalFlow):
         start: The gates at a zero encoding.
     """
 
-    location: Tensor
-    scale: Tensor
-
     def __init__(self, *, dim: int, start: float) -> None:
-        super().__init__()
+        super().__init__(dim=dim)
         self._start = start
-        self.register_buffer("location", torch.zeros(dim))
-        self.register_buffer("scale", torch.ones(dim))
-
-    def set_reference(self, location: Tensor, scale: Tensor) -> None:
-        """See `ConditionalFlow`."""
-        self.location.copy_(location)
-        self.scale.copy_(scale)
-
-    def reference(self) -> tuple[Tensor, Tensor]:
-        """See `ConditionalFlow`."""
-        return self.location, self.scale
 
     def start(self, context: FlowContext) -> tuple[Tensor, Tensor]:
         """See `ConditionalFlow`: half way from the reference to the prior, or as far as chosen."""
