@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +27,6 @@ from pavi.data.module import PlateBatches
 from pavi.guides import Guide
 from pavi.models import gaussian_random_effects
 from pavi.training import (
-    History,
     ShardedCheckpoints,
     WholeCheckpoints,
     initialise_guide,
@@ -144,11 +142,6 @@ def build_guide(
         built = guide.build(data.model, part.cardinalities).to(data.like.dtype)
     initialise_guide(built, data, shard)
     return built
-
-
-def build_history(steps: int) -> History:
-    """The course of the ELBO, about every tenth step and at the last one."""
-    return History(every=math.gcd(steps, 10))
 
 
 def build_trainer(

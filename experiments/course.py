@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.figures import BLUE, GREY, INK, RED
+from experiments.figures import BLUE, INK, distance_course
 
 DPI = 100
 
@@ -49,24 +49,12 @@ def gap_figure(history: Mapping[str, Sequence[float]], *, evidence: float, gap: 
         evidence: The log evidence.
         gap: The gap of the fitted guide on all data, as a line.
     """
-    steps = np.asarray(history["steps"])
-    below = evidence - np.asarray(history["elbo"])
-    figure = Figure(figsize=(6.4, 3.8), layout="constrained", dpi=DPI)
-    axes = figure.add_subplot()
-    axes.plot(steps, np.abs(below), color=GREY, lw=0.8, zorder=1)
-    for chosen, color, label in ((below >= 0, BLUE, "below"), (below < 0, RED, "above")):
-        if chosen.any():
-            distance = np.abs(below[chosen])
-            axes.scatter(
-                steps[chosen], distance, s=8, color=color, label=f"a step, {label}", zorder=2
-            )
+    figure, axes = distance_course(history, evidence)
+    figure.set_dpi(DPI)
     if gap > 0:
-        axes.axhline(gap, color=INK, lw=0.8, ls="--", label="fitted guide, all data")
-    axes.set_yscale("log")
-    axes.legend(frameon=False)
-    axes.set_xlabel("Step")
+        axes.axhline(gap, color=INK, lw=0.8, ls="--", label="the fitted guide on all data, below")
+    axes.legend(title="ELBO of a step", alignment="left", frameon=False)
     axes.set_ylabel("Distance to the log evidence (nats)")
-    axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 

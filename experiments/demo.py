@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from experiments.build import build, build_history, build_trainer
+from experiments.build import build, build_trainer
 from experiments.comparison import compare, compare_groups, global_table, group_table
 from experiments.config import ExperimentConfig
 from experiments.config_file import load
@@ -24,7 +24,7 @@ from experiments.provenance import ROOT, command_line, provenance
 from pavi import Posterior
 from pavi.files import write_text
 from pavi.posterior import Summary
-from pavi.training import FitProgress, StopSignals, fit_until_stopped
+from pavi.training import FitProgress, History, StopSignals, fit_until_stopped
 from pavi.training.quiet import quiet
 
 CONFIG = ROOT / "configs" / "chem97.yaml"
@@ -34,7 +34,7 @@ SUMMARY_DRAWS = 4000
 def fit(config: ExperimentConfig) -> Posterior:
     """Fit what a config says, with a bar and without a run folder."""
     experiment = build(config)
-    history = build_history(config.train.steps)
+    history = History()
     with quiet():
         stop = StopSignals(keeps=False)
         trainer = build_trainer(config, [history, stop, FitProgress()], checkpoints=False)

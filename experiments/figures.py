@@ -26,16 +26,8 @@ def elbo_curve(history: Mapping[str, Sequence[float]], *, final: float) -> Figur
         history: The lists `steps`, `seconds` and `elbo`, in nats.
         final: The ELBO of the fitted guide on all data.
     """
-    steps, seconds = np.asarray(history["steps"]), np.asarray(history["seconds"])
-    below = final - np.asarray(history["elbo"])
-    figure = Figure(figsize=(6.4, 3.8), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot(steps, np.abs(below), color=GREY, lw=0.8, zorder=1)
-    for chosen, color, label in ((below >= 0, BLUE, "below"), (below < 0, RED, "above")):
-        if chosen.any():
-            distance = np.abs(below[chosen])
-            axes.scatter(steps[chosen], distance, s=8, color=color, label=label, zorder=2)
-    axes.set_yscale("log")
+    steps, seconds = history["steps"], history["seconds"]
+    figure, axes = distance_course(history, final)
     axes.yaxis.set_major_formatter(
         FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
     )
@@ -46,8 +38,28 @@ def elbo_curve(history: Mapping[str, Sequence[float]], *, final: float) -> Figur
     total = f"{final:,.1f}".replace("-", MINUS)
     title = f"ELBO of a step, against the final\nELBO on all data, {total} nats"
     axes.legend(title=title, alignment="left", frameon=False)
-    _plain(axes)
     return figure
+
+
+def distance_course(history: Mapping[str, Sequence[float]], level: float) -> tuple[Figure, Axes]:
+    """How far the ELBO of every step lies from a level, on a log scale; its side by the colour.
+
+    Args:
+        history: The lists `steps` and `elbo`, in nats.
+        level: In nats.
+    """
+    steps, below = np.asarray(history["steps"]), level - np.asarray(history["elbo"])
+    figure = Figure(figsize=(6.4, 3.8), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(steps, np.abs(below), color=GREY, lw=0.8, zorder=1)
+    for chosen, color, label in ((below >= 0, BLUE, "below"), (below < 0, RED, "above")):
+        if chosen.any():
+            distance = np.abs(below[chosen])
+            axes.scatter(steps[chosen], distance, s=8, color=color, label=label, zorder=2)
+    axes.set_yscale("log")
+    axes.set_xlabel("Step")
+    _plain(axes)
+    return figure, axes
 
 
 def caterpillar(

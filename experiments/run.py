@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from experiments.build import Experiment, build, build_history, gre_scales
+from experiments.build import Experiment, build, gre_scales
 from experiments.config import ExperimentConfig
 from experiments.config_file import load
 from experiments.course import course_figures
@@ -29,6 +29,7 @@ from experiments.run_folder import RunFolder
 from pavi import Posterior
 from pavi.models import gre_posterior
 from pavi.training import (
+    History,
     assembled,
     exits_on_signals,
     latest_checkpoint,
@@ -71,7 +72,7 @@ def prepare(config: ExperimentConfig, *, progress: bool = False) -> Prepared:
     check_logger(config.logger)
     folder.check(config)
     experiment = build(config)
-    history, course = build_history(config.train.steps), None
+    history, course = History(), None
     if config.course:
         course = GapCourse(
             experiment.module.guide,

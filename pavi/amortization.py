@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 
 import torch
 
@@ -11,6 +12,7 @@ from pavi.core import HierarchicalModel
 from pavi.data import SimulatedDataModule
 from pavi.data.simulated import DATASET, Cardinality
 from pavi.encodings import ComputedEncodings, DeepSetEncodings
+from pavi.fit_identity import fit_identity
 from pavi.flows import Flow
 from pavi.guides import PlateAmortizedGuide
 from pavi.objectives import ForwardKL, ReducedELBO, WarmUp
@@ -35,6 +37,7 @@ def amortize(
     datasets: int = 32,
     steps: int = 2000,
     seed: int = 0,
+    checkpoints: Path | str | None = None,
     progress: bool = True,
     accelerator: str = "auto",
 ) -> AmortizedPosterior:
@@ -57,13 +60,17 @@ def amortize(
         datasets: How many data sets a step sees.
         steps: The number of steps.
         seed: Of initial weights, data sets and noise.
+        checkpoints: A folder to write checkpoints to; a training that finds one there goes on
+            from it.
         progress: Whether to show a bar.
         accelerator: Lightning's accelerator.
 
     Raises:
-        ValueError: If an argument does not fit the model, the prior cannot be simulated, or
-            `guide` is given together with what it decides.
+        ValueError: If an argument does not fit the model, the prior cannot be simulated,
+            `guide` is given together with what it decides, or the checkpoints are damaged or of
+            another training.
         NonFiniteLossError: If the loss becomes NaN or infinite.
+        FitStopped: With checkpoints, if SIGTERM or SIGUSR1 comes, with a checkpoint of that step.
 
     Example:
         `pavi.amortize(model, {"group": (3, 300), "obs": 50}).condition(data).summary()`
@@ -92,5 +99,13 @@ def amortize(
     module = VariationalInference(
         built, objective=objective, warm_up=warm_up, optimization=optimization
     )
-    history = train(module, stream, steps=steps, progress=progress, accelerator=accelerator)
+    history = train(
+        module,
+        stream,
+        steps=steps,
+        checkpoints=None if checkpoints is None else Path(checkpoints),
+        progress=progress,
+        accelerator=accelerator,
+        run={**fit_identity(built, cardinalities, seed=seed), "data sets a step": datasets},
+    )
     return AmortizedPosterior(model, built.cpu(), history=history)

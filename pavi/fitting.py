@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -19,14 +18,13 @@ from pavi.data import (
 )
 from pavi.encodings import Encodings
 from pavi.fit_checks import check_choices, check_model_and_data, check_numbers
+from pavi.fit_identity import fit_identity
 from pavi.flows import Flow
 from pavi.guides import PlateAmortizedGuide
 from pavi.guides.base import Guide
-from pavi.guides.prior import prior_references
 from pavi.objectives import ReducedELBO, WarmUp
 from pavi.posterior import Posterior
 from pavi.posterior.encode import encode
-from pavi.posterior.signature import signature
 from pavi.training import (
     Optimization,
     VariationalInference,
@@ -156,7 +154,7 @@ def fit(
         nodes=nodes,
         accelerator=accelerator,
         compile=compile,
-        run=_run(guide, data, seed=seed),
+        run=fit_identity(guide, data.cardinalities, seed=seed),
     )
     guide = guide.cpu()
     if part is not None and assemble:
@@ -166,25 +164,3 @@ def fit(
     assert isinstance(guide, PlateAmortizedGuide)  # others cannot be split
     held = encode(guide.encoder, part.data, shard=part) if guide.amortized else None
     return Posterior(guide, part.data, encodings=held, history=history)
-
-
-def _run(guide: Guide, data: PlateData, *, seed: int) -> dict[str, Any]:
-    """What tells a fit from others that its checkpoints might be of."""
-    return {
-        "seed": seed,
-        "plate sizes": dict(data.cardinalities),
-        "model": signature(guide.model),
-        "priors": _priors(guide.model),
-        "guide": guide.config(),
-    }
-
-
-def _priors(model: HierarchicalModel) -> dict[str, list[str]]:
-    """Center and spread of draws of every latent site: what code the signature cannot see says."""
-    return {
-        name: [
-            f"{center:.4g} +- {spread:.4g}"
-            for center, spread in zip(found.center.tolist(), found.spread.tolist(), strict=True)
-        ]
-        for name, found in prior_references(model).items()
-    }

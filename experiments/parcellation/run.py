@@ -13,7 +13,6 @@ from math import prod
 from pathlib import Path
 from typing import Any, final
 
-from experiments.build import build_history
 from experiments.config_file import load_as
 from experiments.ends import exit_code
 from experiments.fit_stage import FitStage
@@ -37,7 +36,7 @@ from experiments.parcellation.stages import (
 from experiments.provenance import command_line, provenance
 from experiments.run_folder import RunFolder
 from pavi.data.stores import MemmapStore
-from pavi.training import assembled
+from pavi.training import History, assembled
 
 # Of the metrics, those that are for figures and not for a line of text.
 DETAILS = ("subject_accuracy", "reliability")
@@ -158,7 +157,7 @@ def train(config: ParcellationConfig, folder: RunFolder, files: RunFiles, fit: F
     if fit.shard is None and (held := files.tensors("weights")) is not None:
         fit.guide.load_state_dict(held)
         return True
-    history, course = build_history(config.train.steps), fixed_batch_course(config, fit)
+    history, course = History(), fixed_batch_course(config, fit)
     stage = FitStage.of(
         config,
         folder,

@@ -105,7 +105,10 @@ class FrameInputs(nn.Module):
 
 
 def center_and_width(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each column of `(rows, columns)`; one for a constant."""
+    """Mean and standard deviation of each column of `(rows, columns)`; one for a constant.
+
+    What varies by less than a millionth of its mean is a constant: the rest is rounding.
+    """
     width, center = torch.std_mean(rows.double(), dim=0, correction=0)
     constant = width <= 1e-6 * center.abs().clamp(min=1e-6)
     return center, torch.where(constant, torch.ones_like(width), width)

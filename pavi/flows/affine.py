@@ -50,7 +50,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pavi.flows.base import ConditionalFlow, Flow, FlowContext
+from pavi.flows.base import Flow, FlowContext, ReferencedFlow
 from pavi.flows.triangle import mix, strictly_lower, unmix
 
 # Soft bounds: far outside what a posterior needs, close enough to keep exp() finite in a bad step.
@@ -121,7 +121,7 @@ class _Coefficients:
 
 
 @final
-class Affine(ConditionalFlow):
+class Affine(ReferencedFlow):
     """The module of `AffineFlow`.
 
     Args:
@@ -133,20 +133,16 @@ class Affine(ConditionalFlow):
         direct: Whether the encoding is the coefficients.
     """
 
-    location: Tensor
-    scale: Tensor
     own: Tensor | None
 
     def __init__(
         self, *, dim: int, upstream: int, encoding: int, full: bool, direct: bool = False
     ) -> None:
-        super().__init__()
+        super().__init__(dim=dim)
         self._dim, self._rank = dim, _rank(upstream)
         self._sizes = _sizes(dim, upstream, full=full)
         self.head = None if direct else self._new_head(encoding)
         self.project = nn.Linear(upstream, RANK, bias=False) if upstream > FULL_COUPLING else None
-        self.register_buffer("location", torch.zeros(dim))
-        self.register_buffer("scale", torch.ones(dim))
         # Which weights learn; all of them if None.
         self.register_buffer("own", None, persistent=False)
         self._alone = False
@@ -180,15 +176,6 @@ class Affine(ConditionalFlow):
         self._alone = True
         if self.head is not None:
             self.own = self.head.weight.detach() != 0
-
-    def set_reference(self, location: Tensor, scale: Tensor) -> None:
-        """Fix the typical location and scale of the prior, `(dim,)` each."""
-        self.location.copy_(location)
-        self.scale.copy_(scale)
-
-    def reference(self) -> tuple[Tensor, Tensor]:
-        """See `ConditionalFlow`."""
-        return self.location, self.scale
 
     def forward(self, noise: Tensor, context: FlowContext) -> tuple[Tensor, Tensor]:
         """See `ConditionalFlow`."""

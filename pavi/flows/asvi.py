@@ -13,9 +13,19 @@ scale :math:`m_0, s_0` of the prior and the gate :math:`\lambda_0` at the start,
 .. math:: \alpha = m_0 + s_0\, a / (1 - \lambda_0), \qquad \alpha' = s_0\, e^{a'}
 
 Both act in unconstrained space, so :math:`\lambda = \lambda' = 1` is the prior where that is
-Gaussian there: for normal and log-normal sites. For a positive, Gamma or Dirichlet site the
-published method mixes the parameters of its own family; here the family is a Gaussian in
-unconstrained space at the location and scale that the prior has there.
+Gaussian there: for normal and log-normal sites.
+
+For other families this is not the published one, which mixes the parameters of each: a
+Gamma prior becomes :math:`\mathrm{Gamma}(\lambda\, a_p + (1 - \lambda)\, \alpha,\
+\lambda'\, b_p + (1 - \lambda')\, \beta)`, a Dirichlet one
+:math:`\mathrm{Dirichlet}(\lambda\, c_p + (1 - \lambda)\, \gamma)`, and gates at one are the prior.
+Here such a site is a Gaussian of :math:`\log \theta` (of stick-breaking logits), whose
+:math:`\mathrm{loc}_p` is that of the mean of the prior given the parents, moved by a constant to
+the typical median, and whose :math:`\mathrm{scale}_p` is the typical scale, whatever the parents
+are. So the gates mix logarithms of means and not parameters, the width does not follow the
+parents, and with gates at one the shape is log-normal: the median and the interquartile range
+are right, the tails are not. The published family is no map of Gaussian noise, as torch has no
+quantile function of a gamma: it would be a guide of its own, without warm-ups or mirrored draws.
 
 The free location is scaled so that :math:`a` moves the location by the same amount wherever the
 gate starts.
@@ -35,7 +45,7 @@ import torch
 from torch import Tensor
 
 from pavi.flows.affine import soft_bound
-from pavi.flows.base import ConditionalFlow, Flow, FlowContext
+from pavi.flows.base import Flow, FlowContext, ReferencedFlow
 from pavi.flows.gaussian import LOG_WIDTH_BOUND
 
 
@@ -75,7 +85,7 @@ class ASVIFlow(Flow):
 
 
 @final
-class ASVI(ConditionalFlow):
+class ASVI(ReferencedFlow):
     """The module of `ASVIFlow`.
 
     An encoding is :math:`a`, :math:`a'` and what is added to the logits of the gates of location
@@ -86,23 +96,9 @@ class ASVI(ConditionalFlow):
         start: The gates at a zero encoding.
     """
 
-    location: Tensor
-    scale: Tensor
-
     def __init__(self, *, dim: int, start: float) -> None:
-        super().__init__()
+        super().__init__(dim=dim)
         self._start = start
-        self.register_buffer("location", torch.zeros(dim))
-        self.register_buffer("scale", torch.ones(dim))
-
-    def set_reference(self, location: Tensor, scale: Tensor) -> None:
-        """See `ConditionalFlow`."""
-        self.location.copy_(location)
-        self.scale.copy_(scale)
-
-    def reference(self) -> tuple[Tensor, Tensor]:
-        """See `ConditionalFlow`."""
-        return self.location, self.scale
 
     def start(self, context: FlowContext) -> tuple[Tensor, Tensor]:
         """See `ConditionalFlow`: half way from the reference to the prior, or as far as chosen."""

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import final
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -83,6 +84,31 @@ class ConditionalFlow(nn.Module, ABC):
     @abstractmethod
     def set_reference(self, location: Tensor, scale: Tensor) -> None:
         """Fix the typical location and scale of the site's prior, `(dim,)` each."""
+
+
+class ReferencedFlow(ConditionalFlow, ABC):
+    """A conditional flow that holds its reference itself, as buffers; zero and one at first.
+
+    Args:
+        dim: The unconstrained dimension of one value.
+    """
+
+    location: Tensor
+    scale: Tensor
+
+    def __init__(self, *, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("location", torch.zeros(dim))
+        self.register_buffer("scale", torch.ones(dim))
+
+    def reference(self) -> tuple[Tensor, Tensor]:
+        """See `ConditionalFlow`."""
+        return self.location, self.scale
+
+    def set_reference(self, location: Tensor, scale: Tensor) -> None:
+        """See `ConditionalFlow`."""
+        self.location.copy_(location)
+        self.scale.copy_(scale)
 
 
 class Flow(ABC):

@@ -19,11 +19,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-import torch
 from torch import Tensor
 
 from pavi.flows.affine import EVIDENCE_BOUND, soft_bound, soft_log_tails
-from pavi.flows.base import ConditionalFlow, Flow, FlowContext
+from pavi.flows.base import Flow, FlowContext, ReferencedFlow
 from pavi.flows.gaussian_head import GaussianHead, coefficients
 from pavi.flows.triangle import mix, strictly_lower, unmix
 
@@ -64,7 +63,7 @@ class GaussianFlow(Flow):
 
 
 @final
-class Gaussian(ConditionalFlow):
+class Gaussian(ReferencedFlow):
     """The module of `GaussianFlow`, and the last layer of others.
 
     Args:
@@ -73,23 +72,9 @@ class Gaussian(ConditionalFlow):
         head: Computes coefficients; by default the encoding holds them.
     """
 
-    location: Tensor
-    scale: Tensor
-
     def __init__(self, *, dim: int, full: bool, head: GaussianHead | None = None) -> None:
-        super().__init__()
+        super().__init__(dim=dim)
         self._dim, self._full, self.head = dim, full, head
-        self.register_buffer("location", torch.zeros(dim))
-        self.register_buffer("scale", torch.ones(dim))
-
-    def set_reference(self, location: Tensor, scale: Tensor) -> None:
-        """See `ConditionalFlow`."""
-        self.location.copy_(location)
-        self.scale.copy_(scale)
-
-    def reference(self) -> tuple[Tensor, Tensor]:
-        """See `ConditionalFlow`."""
-        return self.location, self.scale
 
     def start(self, context: FlowContext) -> tuple[Tensor, Tensor]:
         """See `ConditionalFlow`: the reference, whatever the parents are."""

@@ -41,6 +41,7 @@ from torch import Tensor, nn
 from pavi.core import HierarchicalModel, PlateBatch
 from pavi.core.distributions import unvalidated
 from pavi.encodings.free import FreeEncoder
+from pavi.encodings.inputs import center_and_width
 from pavi.flows.affine import standard_normal_log_prob
 from pavi.guides.base import Draws, Guide
 from pavi.guides.completeness import all_given, check_cardinalities
@@ -214,10 +215,9 @@ class CascadingFlowsGuide(Guide):
             rows = self._data(name, batch).flatten(0, -2)
             if name in batch.present:
                 rows = rows[batch.present[name].flatten()]
-            scale = rows.std(0, correction=0)
-            getattr(self, f"_data_location_{name}").copy_(rows.mean(0))
-            # A constant tells rows apart by nothing; any scale does.
-            getattr(self, f"_data_scale_{name}").copy_(torch.where(scale > 0, scale, 1.0))
+            center, width = center_and_width(rows)
+            getattr(self, f"_data_location_{name}").copy_(center)
+            getattr(self, f"_data_scale_{name}").copy_(width)
 
     @torch.no_grad()
     def initialise(self, batch: PlateBatch) -> None:

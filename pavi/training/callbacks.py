@@ -94,7 +94,7 @@ class History(pl.Callback):
     """The estimate of the ELBO over a run.
 
     Args:
-        every: Steps between two entries.
+        every: Steps between two entries; the last step of a run has one too.
         steps: The step numbers.
         seconds: Since the start of training.
         elbo: In nats, from one batch, the mean over the processes of a run.
@@ -120,8 +120,8 @@ class History(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any
     ) -> None:
-        """Keep the ELBO of every `every`-th step."""
-        if trainer.global_step % self.every == 0:
+        """Keep the ELBO of every `every`-th step and of the last."""
+        if trainer.global_step % self.every == 0 or trainer.global_step == trainer.max_steps:
             self.steps.append(trainer.global_step)
             self.seconds.append(self.elapsed())
             loss = trainer.strategy.reduce(outputs["loss"].detach().clone(), reduce_op="mean")

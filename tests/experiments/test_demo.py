@@ -9,6 +9,7 @@ import pytest
 
 from experiments import demo
 from experiments.comparison import Comparison
+from experiments.course import gap_figure
 from experiments.demo import main
 from experiments.figures import caterpillar, elbo_curve
 from experiments.problems.reference import load_reference
@@ -51,6 +52,15 @@ def test_the_elbo_curve_shows_the_distance_to_the_end():
     (axes,) = elbo_curve(history, final=-10.0).axes
     assert axes.lines[0].get_ydata().tolist() == [90.0, 1.0, 1.0]
     assert "30 steps in 3 s" in axes.get_xlabel()
+
+
+def test_the_gap_is_a_line_across_the_distances_to_the_evidence():
+    history = {"steps": [10, 20, 30], "elbo": [-100.0, -11.0, -9.0]}
+    (axes,) = gap_figure(history, evidence=-10.0, gap=0.5).axes
+    assert axes.lines[0].get_ydata().tolist() == [90.0, 1.0, 1.0]
+    assert axes.lines[1].get_ydata() == [0.5, 0.5]
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["below", "above", "the fitted guide on all data, below"]
 
 
 def test_the_demo_prints_a_table_and_draws_its_figures(tmp_path, capsys, monkeypatch):

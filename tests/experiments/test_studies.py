@@ -117,7 +117,7 @@ def test_a_folder_of_another_config_is_refused(command, capsys, tmp_path):
     assert "train.learning_rate is 0.01 there and 0.03 here" in capsys.readouterr().err
 
 
-def test_a_simulated_run_of_other_data_sets_is_refused(tmp_path):
+def test_a_simulated_run_goes_on_and_one_of_other_data_sets_is_refused(tmp_path):
     study = load_study("E5")
     study.presets["one"] = PresetConfig(
         methods=["PAVI-E (sa)"], cases=["GRE G=30"], set=study.presets["smoke"].set
@@ -125,6 +125,10 @@ def test_a_simulated_run_of_other_data_sets_is_refused(tmp_path):
     (run,) = plan("E5", study, "one", out=tmp_path)
     done = outcome(run, command=[])
     assert [entry["data"] for entry in done.metrics["datasets"]] == [0]
+    # One that was killed after its training does not train again.
+    (run.folder / "metrics.json").unlink()
+    again = outcome(run, command=[])
+    assert again.metrics["train_seconds"] == done.metrics["train_seconds"]
     study.presets["one"].data = 2
     (more,) = plan("E5", study, "one", out=tmp_path)
     refused = outcome(more, command=[])

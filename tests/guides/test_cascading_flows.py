@@ -193,6 +193,19 @@ def test_an_init_is_where_the_draws_start():
     assert_close(drawn.values["a"], expected, rtol=0, atol=0.1)
 
 
+def test_the_rounding_of_constant_data_is_not_blown_up():
+    model = groups_alone()
+    nearly = [0.1, 0.1 * (1 + 1e-9), 0.1]
+    data = pavi.PlateData.from_arrays(
+        {"y": nearly}, model, links={"obs": [0, 1, 1]}, dtype=torch.float64
+    )
+    guide = CascadingFlowsGuide(model, data.cardinalities, amortised=True).double()
+    guide.standardise(data.batch())
+    torch.nn.init.ones_(guide.shifts["y"].linear.weight)
+    shift = guide._shift("y", data.batch())
+    assert_close(shift, torch.zeros_like(shift), rtol=0, atol=1e-8)
+
+
 def test_missing_data_have_no_shift():
     model = groups_alone()
     data = pavi.PlateData.from_arrays(

@@ -82,6 +82,20 @@ def test_a_prior_that_cannot_be_simulated_is_refused():
     assert pavi.SimulatedDataModule(broken_prior(lambda: Cauchy(0.0, 1.0)), {"row": 3})
 
 
+def test_a_training_goes_on_from_its_checkpoint_to_the_same_end(tmp_path):
+    model = gaussian_random_effects()
+    choices = {"datasets": 2, "steps": 20, "checkpoints": tmp_path, "progress": False}
+    calm = pavi.amortize(model, {"group": (2, 4), "obs": 2}, **choices)
+    (tmp_path / "step=20.ckpt").unlink()
+    resumed = pavi.amortize(model, {"group": (2, 4), "obs": 2}, **choices)
+    for one, other in zip(calm.guide.parameters(), resumed.guide.parameters(), strict=True):
+        assert torch.equal(one, other)
+    # The clock of the first start, which no second one would hit.
+    assert resumed.history["seconds"][0] == calm.history["seconds"][0]
+    with pytest.raises(ValueError, match="is of another run: plate sizes.group is"):
+        pavi.amortize(model, {"group": 3, "obs": 2}, **choices)
+
+
 def test_data_of_another_model_are_refused():
     model = gaussian_random_effects()
     amortized = pavi.amortize(model, {"group": 3, "obs": 2}, steps=1, progress=False)
