@@ -27,7 +27,9 @@ from experiments.parcellation.run import carry_out, prepare
 from experiments.parcellation.run_files import RunFiles
 from experiments.parcellation.stages import build_fit, reached_start
 from experiments.parcellation.start import StartConfig, find_start
+from experiments.parcellation.template import build_model
 from experiments.run import main
+from pavi import AffineFlow, PlateAmortizedGuide
 from pavi.data.stores import DamagedStoreError, StoreWriter
 from pavi.models import label_probabilities
 
@@ -292,3 +294,28 @@ def test_every_config_of_a_parcellation_is_read():
         config = load_as(ParcellationConfig, path)
         assert config.encodings.build() is not None
         assert json.dumps(config.train.batch)
+
+
+def test_free_rows_of_the_whole_cohort_fit_a_small_machine():
+    """Tables of its full size are allocated, of which nothing is touched."""
+    config = load_as(ParcellationConfig, CONFIGS / "full_free.yaml")
+    model = build_model(config, sessions=2, dim=64)
+    free = config.networks - 1
+    guide = PlateAmortizedGuide(
+        model,
+        {"subject": 1000, "vertex": 59_412},
+        encodings=config.encodings.build(),
+        flow=AffineFlow(direct=True),
+        dependence="none",
+    )
+    tables = guide.encoder.tables()
+    assert tables["pi"].shape == (1000 * 59_412, 2 * free)
+    rows = sum(table.nbytes for table in tables.values())
+    remembered = sum(4 * len(table) * (1 + 2 * table.shape[1]) for table in tables.values())
+    assert rows == pytest.approx(2.9e9, rel=0.02)
+    assert remembered == pytest.approx(5.9e9, rel=0.02)
+    # What is written to the disk at the end is held twice more.
+    assert 3 * rows + remembered < 0.75 * 24e9
+    # All rows are drawn, and not only those of the vertices' logits.
+    drawn = config.train.steps * config.train.batch["subject"] * config.train.batch["vertex"]
+    assert drawn > 2 * len(tables["pi"])
