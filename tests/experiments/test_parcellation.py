@@ -285,7 +285,12 @@ def test_ranks_that_would_have_too_few_subjects_are_refused(cohort, tmp_path, ca
     given = [str(CONFIGS / "small.yaml"), f"cohort={cohort}", f"out={tmp_path / 'run'}"]
     assert main([*given, "trainer.shard=subject", "trainer.devices=7"]) == 2
     said = capsys.readouterr().err
-    assert "7 ranks share 50 subjects, so that one has 7, and a step of each takes 8" in said
+    assert "7 ranks share 50 rows of plate 'subject', so that one has 7, and needs 8" in said
+    assert "use at most 6 devices, or draw fewer with train.batch.subject=" in said
+    assert main([*given, "trainer.devices=51"]) == 2
+    said = capsys.readouterr().err
+    assert "trainer.devices: 51 ranks share 50 rows of plate 'subject', so that one has 0" in said
+    assert "use at most 50 devices." in said
     assert not (tmp_path / "run").exists()
 
 
