@@ -96,7 +96,8 @@ def fit(
 
     Raises:
         ValueError: If an argument does not fit the model or the data, or the checkpoints are
-            damaged, of another model, guide, seed or plate sizes, or cannot be written.
+            damaged, of a fit with another model, guide, objective, optimization, warm-up, batch,
+            seed or plate sizes, or cannot be written.
         NonFiniteLossError: If the loss becomes NaN or infinite.
         DiskFullError: If the disk has no room for a checkpoint; the one before stays.
         FitStopped: With checkpoints, if SIGTERM or SIGUSR1 comes: when the step is done and a
@@ -156,7 +157,7 @@ def fit(
         nodes=nodes,
         accelerator=accelerator,
         compile=compile,
-        run=_run(guide, data, seed=seed),
+        run=_run(module, data, seed=seed, batch=batch, blocks=blocks or {}),
     )
     guide = guide.cpu()
     if part is not None and assemble:
@@ -168,14 +169,38 @@ def fit(
     return Posterior(guide, part.data, encodings=held, history=history)
 
 
-def _run(guide: Guide, data: PlateData, *, seed: int) -> dict[str, Any]:
-    """What tells a fit from others that its checkpoints might be of."""
+def _run(
+    module: VariationalInference,
+    data: PlateData,
+    *,
+    seed: int,
+    batch: Mapping[str, int],
+    blocks: Mapping[str, int],
+) -> dict[str, Any]:
+    """What tells a fit from others that its checkpoints might be of, as plain values.
+
+    All that decides a step is in it. The number of steps is not: a fit may be made longer.
+    """
+    guide = module.guide
+    chosen = {"objective": module.objective, "optimization": module.optimization}
     return {
         "seed": seed,
         "plate sizes": dict(data.cardinalities),
         "model": signature(guide.model),
         "priors": _priors(guide.model),
         "guide": guide.config(),
+        "batch": {plate: int(size) for plate, size in batch.items()},
+        "blocks": {plate: int(size) for plate, size in blocks.items()},
+        "warm_up": [repr(phase) for phase in module.warm_up.phases],
+        **{name: _plain(value) for name, value in chosen.items()},
+    }
+
+
+def _plain(settings: Any) -> dict[str, Any]:
+    """The fields of a dataclass of numbers and choices; a choice as its name."""
+    return {
+        name: str(value) if isinstance(value, str) else value
+        for name, value in vars(settings).items()
     }
 
 
