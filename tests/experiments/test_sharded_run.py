@@ -51,7 +51,14 @@ def test_one_device_is_a_shard_of_its_own(tmp_path):
     ("overrides", "message"),
     [
         (["trainer.shard=class"], r"shard='class' is not a plate; plates are \['group', 'obs'\]"),
-        ([*SHARDED, "trainer.devices=64"], r"64 ranks cannot share \d+ rows"),
+        (
+            [*SHARDED, "trainer.devices=64"],
+            "64 ranks cannot share the 12 rows of plate 'group', .* use at most 12 devices",
+        ),
+        (
+            [*SHARDED, "trainer.devices=2", "trainer.nodes=3"],
+            "each of 6 ranks draws 4 .* rank has 2; use fewer devices, or draw at most 2 rows",
+        ),
         ([*SHARDED, "guide.name=uivi"], "needs a PlateAmortizedGuide"),
         ([*SHARDED, "course=3"], "course=3 measures the gap of a guide of all rows"),
     ],
