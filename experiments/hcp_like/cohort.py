@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, final
+from typing import Any, BinaryIO, final
 from zipfile import BadZipFile
 
 import numpy as np
@@ -138,19 +138,20 @@ class Cohort:
         )
 
 
-def _truth(path: Path) -> Truth:
-    with np.load(path) as file:
+def _truth(stream: BinaryIO) -> Truth:
+    with np.load(stream) as file:
         return Truth(**file)
 
 
-def _read(path: Path, read: Callable[[Path], Any]) -> Any:
+def _read(path: Path, read: Callable[[BinaryIO], Any]) -> Any:
     """What a file of a cohort holds.
 
     Raises:
         ValueError: If it cannot be made sense of.
     """
     try:
-        return read(path)
+        with path.open("rb") as stream:  # numpy leaves files open that it cannot read
+            return read(stream)
     except (OSError, EOFError, ValueError, TypeError, KeyError, BadZipFile) as error:
         raise ValueError(f"{path} cannot be read: {error}. Delete it. {AGAIN}") from error
 
