@@ -14,7 +14,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, final
 
-from experiments.build import build_history
+from experiments.build import build_history, check_processes
 from experiments.config_file import load_as
 from experiments.ends import exit_code
 from experiments.fit_stage import FitStage
@@ -77,6 +77,7 @@ def prepare(config: ParcellationConfig) -> Prepared:
             f"trainer.shard={config.trainer.shard}: a parcellation is split by subject; use "
             "trainer.shard=subject, or leave it out for all subjects on every device."
         )
+    check_processes(config.trainer)
     check_logger(config.logger)
     folder = RunFolder(Path(config.out))
     folder.check(config)

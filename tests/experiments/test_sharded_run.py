@@ -71,6 +71,16 @@ def test_what_cannot_be_sharded_is_told_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("config", [AFFINE, AFFINE.parents[1] / "hcp_like" / "small.yaml"])
+def test_processes_that_the_run_does_not_have_are_refused(config, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main([str(config), f"out={tmp_path / 'run'}"]) == 2
+    said = capsys.readouterr().err
+    assert "torchrun started 2 processes, and trainer.devices=1 times trainer.nodes=1 is 1" in said
+    assert not (tmp_path / "run").exists()
+
+
 def test_only_a_sharded_run_goes_on_on_other_devices(tmp_path):
     sharded, other = tmp_path / "sharded", tmp_path / "other"
     for out, overrides in ((sharded, SHARDED), (other, SHARDED[1:])):
