@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any, final
 
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from experiments.choices import ProblemName
@@ -180,6 +182,26 @@ def build_trainer(
             log_every_n_steps=config.train.log_every,
             enable_progress_bar=False,
             enable_model_summary=False,
+        )
+
+
+def check_processes(trainer: TrainerConfig) -> None:
+    """See that torchrun, if it started this process, started as many as the run has.
+
+    Lightning takes a run on one device for one process, whoever else there is.
+
+    Raises:
+        ValueError: If it started more or fewer.
+    """
+    if not dist.is_torchelastic_launched():
+        return
+    started, ranks = int(os.environ["WORLD_SIZE"]), trainer.devices * trainer.nodes
+    if started != ranks:
+        raise ValueError(
+            f"torchrun started {started} processes, and trainer.devices={trainer.devices} times "
+            f"trainer.nodes={trainer.nodes} is {ranks}: every process would take the run for its "
+            "own. Set these to the processes of a node (--nproc-per-node) and to the nodes "
+            "(--nnodes)."
         )
 
 

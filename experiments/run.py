@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from experiments.build import Experiment, build, gre_scales
+from experiments.build import Experiment, build, check_processes, gre_scales
 from experiments.config import ExperimentConfig
 from experiments.config_file import load
 from experiments.course import course_figures
@@ -69,6 +69,7 @@ def prepare(config: ExperimentConfig, *, progress: bool = False) -> Prepared:
     """
     assert config.out is not None
     folder = RunFolder(Path(config.out))
+    check_processes(config.trainer)
     check_logger(config.logger)
     folder.check(config)
     experiment = build(config)

@@ -106,6 +106,6 @@ def amortize(
         checkpoints=None if checkpoints is None else Path(checkpoints),
         progress=progress,
         accelerator=accelerator,
-        run={**fit_identity(built, cardinalities, seed=seed), "data sets a step": datasets},
+        run={**fit_identity(module, cardinalities, seed=seed), "data sets a step": datasets},
     )
     return AmortizedPosterior(model, built.cpu(), history=history)

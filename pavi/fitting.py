@@ -94,7 +94,8 @@ def fit(
 
     Raises:
         ValueError: If an argument does not fit the model or the data, or the checkpoints are
-            damaged, of another model, guide, seed or plate sizes, or cannot be written.
+            damaged, of a fit with another model, guide, objective, optimization, warm-up, batch,
+            seed or plate sizes, or cannot be written.
         NonFiniteLossError: If the loss becomes NaN or infinite.
         DiskFullError: If the disk has no room for a checkpoint; the one before stays.
         FitStopped: With checkpoints, if SIGTERM or SIGUSR1 comes: when the step is done and a
@@ -154,7 +155,11 @@ def fit(
         nodes=nodes,
         accelerator=accelerator,
         compile=compile,
-        run=fit_identity(guide, data.cardinalities, seed=seed),
+        run={
+            **fit_identity(module, data.cardinalities, seed=seed),
+            "batch": {plate: int(size) for plate, size in batch.items()},
+            "blocks": {plate: int(size) for plate, size in (blocks or {}).items()},
+        },
     )
     guide = guide.cpu()
     if part is not None and assemble:

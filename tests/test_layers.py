@@ -34,7 +34,7 @@ LAYERS = {
     "posterior": BELOW_TRAINING | {"training", "diagnostics"},
     "interop": {"core", "data", "guides", "posterior"},
     "fit_checks": EVERYTHING - {"fitting", "amortization"},
-    "fit_identity": {"core", "guides", "posterior"},
+    "fit_identity": {"core", "guides", "posterior", "training"},
     "fitting": EVERYTHING | {"fit_checks", "fit_identity"},
     "amortization": EVERYTHING | {"fit_identity"},
     "cli": EVERYTHING,

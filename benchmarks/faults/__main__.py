@@ -24,6 +24,7 @@ from benchmarks.faults.programs import Program
 from benchmarks.faults.ranks import ranks
 from benchmarks.faults.record import Record
 from benchmarks.faults.signals import signals
+from benchmarks.faults.streams import streams
 from benchmarks.faults.victim import started
 from benchmarks.report import report
 from experiments.tables import Row, cell, markdown
@@ -57,6 +58,7 @@ def faults(seed: int, number: int) -> Iterator[Fault]:
     yield from disks()
     yield from damages(rng)
     yield from ranks(rng)
+    yield from streams(rng)
 
 
 def rows(found: list[Outcome]) -> list[Row]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import final
 
 from benchmarks.faults.programs import ALONE, Program
-from benchmarks.faults.record import Record, logged, unfinished
+from benchmarks.faults.record import WEIGHTS, Record, logged, unfinished
 from benchmarks.faults.victim import started
 from pavi.training.checkpoint_files import damage
 from pavi.training.checkpoints import found_checkpoints
@@ -95,8 +95,8 @@ def _gone_on(folder: Path, *, program: Program) -> Record:
     """
     kept = found_checkpoints(folder / "checkpoints")
     sound = [step for step, path in kept.items() if damage(path) is None]
-    complete = (folder / "metrics.json").is_file()
-    expected = max(sound) if sound and not complete else None
+    fitted = any((folder / name).is_file() for name in ("metrics.json", WEIGHTS))
+    expected = max(sound) if sound and not fitted else None
     victim = started(folder, program=program)
     codes = victim.wait()
     said = victim.said()

@@ -17,7 +17,7 @@ import experiments.csv_log
 import experiments.run
 from benchmarks.faults.ambush import Ambush, after_it, before_it, die
 from benchmarks.faults.fault import Fault, NotSurvivedError
-from benchmarks.faults.programs import EVERY, LOG_EVERY, STEPS
+from benchmarks.faults.programs import ALONE, EVERY, LOG_EVERY, STEPS, Program
 from benchmarks.faults.victim import started
 from experiments.run_folder import RunFolder
 from pavi.posterior import storage
@@ -31,11 +31,11 @@ def kills(rng: random.Random, number: int) -> Iterator[Fault]:
         # One in every part of the run, so that its start and its end are among them.
         checkpoint, seconds = index % written, rng.uniform(0, 0.05 if index % written else 0.5)
         name = f"kill -9 {seconds:.3f} s after checkpoint {checkpoint}"
-        yield Fault(name, partial(_after, checkpoint, seconds))
+        yield Fault(name, partial(killed_after, ALONE, checkpoint, seconds))
     for index in range(number // 2):
         instants = _instants(rng)
         name, ambush = instants[index % len(instants)]
-        yield Fault(f"kill -9 {name}", partial(_at, ambush))
+        yield Fault(f"kill -9 {name}", partial(killed_at, ALONE, ambush))
 
 
 def _instants(rng: random.Random) -> list[tuple[str, Ambush]]:
@@ -61,16 +61,18 @@ def _instants(rng: random.Random) -> list[tuple[str, Ambush]]:
     ]
 
 
-def _after(checkpoint: int, seconds: float, folder: Path) -> str:
-    victim = started(folder)
+def killed_after(program: Program, checkpoint: int, seconds: float, folder: Path) -> str:
+    """Kill a run some time after it has written so many checkpoints."""
+    victim = started(folder, program=program)
     victim.reaches(folder, checkpoint)
     time.sleep(seconds)
     victim.ranks[0].kill()
     return _ended(victim.wait())
 
 
-def _at(ambush: Ambush, folder: Path) -> str:
-    return _ended(started(folder, hook=ambush).wait())
+def killed_at(program: Program, ambush: Ambush, folder: Path) -> str:
+    """Let a run kill itself at a chosen instant."""
+    return _ended(started(folder, program=program, hook=ambush).wait())
 
 
 def _ended(codes: list[int | None]) -> str:

@@ -7,12 +7,21 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import torch
 from safetensors.torch import load
 
-TIMES = re.compile(r"(^|/)(seconds|step_ms|wait_ms)$")  # which no two runs share
+# What no two runs share.
+TIMES = re.compile(r"(^|/)(seconds|step_ms|wait_ms|minutes_\w+|peak_rss_gb)$")
+WEIGHTS = "weights.safetensors"
+# What a parcellation streams to the disk, beside its weights.
+STREAMED = (
+    "labels/values.npy",
+    "labels/manifest.json",
+    "elbo.safetensors",
+    "group.safetensors",
+)
 UNFINISHED = ".part"
 
 
@@ -26,25 +35,33 @@ class Record:
         history: The course of the ELBO.
         metrics: The final ones.
         rows: The logged values, by step and name.
+        streamed: The content of the files of a posterior that is streamed, by name.
     """
 
     weights: dict[str, torch.Tensor]
-    history: dict[str, list[float]]
+    history: dict[str, object]
     metrics: dict[str, object]
     rows: dict[tuple[str, str], str]
+    streamed: dict[str, bytes]
 
     @classmethod
     def of(cls, folder: Path) -> Record:
-        """Read a run folder."""
-        card = json.loads((folder / "posterior" / "posterior.json").read_text())
+        """Read a run folder, that of a parcellation too."""
         metrics = json.loads((folder / "metrics.json").read_text())
+        parcellation, posterior = (folder / WEIGHTS).is_file(), folder / "posterior"
+        if parcellation:
+            history = json.loads((folder / "history.json").read_text())
+        else:
+            history = json.loads((posterior / "posterior.json").read_text())["history"]
         # From bytes: a file that is mapped to memory keeps its disk busy.
-        weights = load((folder / "posterior" / "weights.safetensors").read_bytes())
+        weights = load(((folder if parcellation else posterior) / WEIGHTS).read_bytes())
+        streamed = STREAMED if parcellation else ()
         return cls(
             weights,
-            {name: values for name, values in card["history"].items() if name != "seconds"},
-            {name: value for name, value in metrics.items() if not TIMES.search(name)},
+            _without_times(history),
+            _without_times(metrics),
             logged(folder),
+            {name: (folder / name).read_bytes() for name in streamed},
         )
 
     def difference(self, other: Record) -> float:
@@ -62,6 +79,7 @@ class Record:
             "the course of the ELBO": self.history == calm.history,
             "metrics": self.metrics == calm.metrics,
             "logged values": self._logs_as(calm),
+            "the streamed posterior": self.streamed == calm.streamed,
         }
         found = [name for name, fine in changes.items() if not fine]
         return f"differs in {', '.join(found)}" if found else None
@@ -85,6 +103,14 @@ def logged(folder: Path) -> dict[tuple[str, str], str]:
                 if value and not TIMES.search(name):
                     found[row["step"], name] = value
     return found
+
+
+def _without_times(named: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _without_times(value) if isinstance(value, dict) else value
+        for name, value in named.items()
+        if not TIMES.search(name)
+    }
 
 
 def unfinished(folder: Path) -> list[str]:

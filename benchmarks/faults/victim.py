@@ -71,6 +71,8 @@ def started(folder: Path, *, program: Program = ALONE, hook: Hook | None = None)
     """
     log, port = folder.parents[1] / "log", _free_port()
     log.unlink(missing_ok=True)  # of an earlier start
+    if program.prepare is not None:
+        program.prepare(folder)
     context = multiprocessing.get_context("fork")
     processes = [
         context.Process(target=_live, args=(program, folder, rank, port, log, hook))

@@ -20,6 +20,7 @@ from rich.console import Console
 
 from experiments.hcp_like.config import CohortConfig
 from experiments.hcp_like.geometry import SurfaceChoice, surface
+from pavi.files import DiskFullError
 
 ACCURACY = 0.85  # of the oracle, which the noise is calibrated to
 
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line.
 
     Returns:
-        The exit code: 0, 2 if what was asked for is wrong, 130 on Ctrl-C.
+        The exit code: 0, 1 if the disk is full, 2 if what was asked for is wrong, 130 on Ctrl-C.
     """
     default = CohortConfig()
     parser = argparse.ArgumentParser(
@@ -104,6 +105,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except DiskFullError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from what is there.", file=sys.stderr)
         return 130

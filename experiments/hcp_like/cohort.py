@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, final
+from typing import Any, BinaryIO, final
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,9 +88,7 @@ class Cohort:
             if not (folder / name).is_file():
                 raise ValueError(f"the cohort in {folder} is not complete: no {name}. {AGAIN}")
         x, labels = MemmapStore.open(folder / X), MemmapStore.open(folder / LABELS)
-        with np.load(folder / TRUTH) as file:
-            truth = Truth(**file)
-        order = np.load(folder / ORDER)
+        truth, order = _read(folder / TRUTH, _truth), _read(folder / ORDER, np.load)
         size = (config.subjects, config.vertices)
         found = {
             X: (x.shape, (size[0], config.sessions, size[1], config.dim)),
@@ -99,7 +99,7 @@ class Cohort:
             if shape != expected:
                 raise ValueError(
                     f"{folder / name} is not that of the cohort: expected the shape {expected}, "
-                    f"got {shape}."
+                    f"got {shape}. Delete it. {AGAIN}"
                 )
         return cls(
             folder=folder,
@@ -136,6 +136,24 @@ class Cohort:
             noise=float(self.truth.kappa),
             probabilities=self.truth.probabilities,
         )
+
+
+def _truth(stream: BinaryIO) -> Truth:
+    with np.load(stream) as file:
+        return Truth(**file)
+
+
+def _read(path: Path, read: Callable[[BinaryIO], Any]) -> Any:
+    """What a file of a cohort holds.
+
+    Raises:
+        ValueError: If it cannot be made sense of.
+    """
+    try:
+        with path.open("rb") as stream:  # numpy leaves files open that it cannot read
+            return read(stream)
+    except (OSError, EOFError, ValueError, TypeError, KeyError, BadZipFile) as error:
+        raise ValueError(f"{path} cannot be read: {error}. Delete it. {AGAIN}") from error
 
 
 def about(folder: Path) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from experiments.stored_config import config_changes
 from pavi.data.stores import StoreWriter
 from pavi.data.stores.manifest import Manifest
 from pavi.data.stores.verification import damaged_parts
-from pavi.files import whole_file
+from pavi.files import check_writable, whole_file
 
 ACCURACY = "accuracy"  # of the oracle and of the map, until all subjects are there
 PACKAGES = ("pavi-torch", "numpy", "scipy")
@@ -77,6 +77,7 @@ def _check_folder(config: CohortConfig, folder: Path) -> None:
     """See whether this cohort may be written here."""
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; choose another folder with --out.")
+    check_writable(folder)
     if not folder.exists() or all(path.name.startswith(".") for path in folder.iterdir()):
         return
     if not (folder / ABOUT).is_file():
@@ -131,7 +132,9 @@ def _begin(shared: Population, folder: Path) -> None:
             with whole_file(folder / ORDER, binary=True) as stream:
                 np.save(stream, shared.order)
     except OSError as error:
-        raise ValueError(f"{folder} cannot be written to: {error.strerror}.") from error
+        raise ValueError(
+            f"{folder} cannot be written to: {error.strerror}; choose another folder with --out."
+        ) from error
 
 
 def _on_cortex(config: CohortConfig) -> bool:

@@ -56,7 +56,7 @@ class EncodingsConfig:
     Args:
         name: `computed` from summaries (PAVI-E), `hybrid` with free rows for the sites that are
             fewer than subjects times vertices, or `free` for all (PAVI-F), which takes 48 bytes
-            a subject and vertex, and thrice that to train.
+            a subject and vertex, and 100 more for what Adam remembers of them.
         hidden: The width of hidden layers; of `computed` and `hybrid`.
     """
 

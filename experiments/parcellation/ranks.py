@@ -1,4 +1,4 @@
-"""The subjects of a rank, and what the ranks of a split parcellation tell each other."""
+"""The subjects of a rank, and what the ranks of a parcellation tell each other."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Result = TypeVar("Result")
 @final
 @dataclass(frozen=True)
 class Ranks:
-    """One of the processes that split the subjects of a cohort.
+    """One of the processes of a run, each with some of the subjects.
 
     Args:
         rank: Its number.
-        count: How many there are; one where nothing is split, whatever other processes there are.
+        count: How many there are.
     """
 
     rank: int = 0
@@ -65,6 +65,17 @@ class Ranks:
         with loss_told(_outside, ranks=self.count):
             return on_every_rank(action)
 
+    def each(self, action: Callable[[], Result]) -> Result:
+        """What this rank finds, which need not travel, once all of them have done the same.
+
+        Raises:
+            RankError: On every rank, if the action raises on any of several.
+            ProcessLostError: If another rank was lost.
+        """
+        found: list[Result] = []
+        self.together(lambda: found.append(action()))
+        return found[0]
+
 
 ALONE = Ranks()
 
@@ -74,10 +85,11 @@ def _outside() -> str:
 
 
 def joined(trainer: TrainerConfig) -> Ranks:
-    """Start the processes of a split run and bring them together.
+    """Start the processes of a run and bring them together.
 
     Lightning does both when it fits. The start of a parcellation, which comes before, is shared
-    by all ranks too, so they are started here, and Lightning finds them in place.
+    by all ranks too, and so is the posterior of a run whose fit is done, so they are started here,
+    and Lightning finds them in place. It makes no difference to this whether the fit is split.
 
     Args:
         trainer: The devices of the run.
@@ -86,14 +98,14 @@ def joined(trainer: TrainerConfig) -> Ranks:
         ValueError: If the machine lacks them.
         ProcessLostError: If one was lost before all had met.
     """
-    if trainer.shard is None:
+    if trainer.devices * trainer.nodes == 1:
         return ALONE
     with told_what_lacks(trainer), quiet():
         bare = pl.Trainer(
             accelerator=str(trainer.accelerator),
             devices=trainer.devices,
             num_nodes=trainer.nodes,
-            strategy=strategy_of(devices=trainer.devices, nodes=trainer.nodes, sharded=True),
+            strategy=strategy_of(devices=trainer.devices, nodes=trainer.nodes),
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,

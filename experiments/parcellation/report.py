@@ -18,6 +18,9 @@ from experiments.hcp_like.figures.reliability import reliability_diagram
 from experiments.hcp_like.reliability import Reliability
 from experiments.parcellation.run_files import RunFiles
 
+# Figures of a hundred thousand triangles and more, whose files would take megabytes.
+MAPS, MAP_DPI, MAP_COLORS = ("group", "subjects"), 200, 256
+
 
 def write_figures(
     folder: Path, files: RunFiles, metrics: Mapping[str, Any], cohort: Cohort | None
@@ -47,7 +50,11 @@ def write_figures(
     folder.mkdir(exist_ok=True)
     for name, figure in found.items():
         for ending in ("png", "svg"):
-            save(figure, folder / f"{name}.{ending}")
+            path = folder / f"{name}.{ending}"
+            if name in MAPS:
+                save(figure, path, dpi=MAP_DPI, colors=MAP_COLORS)
+            else:
+                save(figure, path)
     return found
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import resource
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any, final
 
+from experiments.build import check_processes
 from experiments.config_file import load_as
 from experiments.ends import exit_code
 from experiments.fit_stage import FitStage
@@ -75,6 +77,7 @@ def prepare(config: ParcellationConfig) -> Prepared:
             f"trainer.shard={config.trainer.shard}: a parcellation is split by subject; use "
             "trainer.shard=subject, or leave it out for all subjects on every device."
         )
+    check_processes(config.trainer)
     check_logger(config.logger)
     folder = RunFolder(Path(config.out))
     folder.check(config)
@@ -97,8 +100,7 @@ def prepare(config: ParcellationConfig) -> Prepared:
                 f"train.batch draws {size} of plate {plate!r}, which must be a multiple of "
                 f"train.blocks, {run}."
             )
-    if config.trainer.shard is not None:
-        _check_split(config, sizes[SUBJECT])
+    _check_ranks(config, sizes[SUBJECT])
     cohort = Cohort.open(path) if (path / "cohort.json").is_file() else None
     if cohort is not None and len(cohort.truth.mu) != config.networks:
         raise ValueError(
@@ -136,27 +138,25 @@ def carry_out(prepared: Prepared, *, command: Sequence[str] = ()) -> dict[str, A
     ranks.together(create)
     start = reached_start(config, files, prepared.store, ranks)
     fit = build_fit(config, prepared.store, start, ranks)
-    first = train(config, folder, files, fit)
-    if not first and ranks.count == 1:
-        return {}
+    train(config, folder, files, fit)
     stream_labels(config, files, fit, ranks)
     metrics = measured(prepared, files, fit, ranks)
-    if not first:
+    if not ranks.first:
         return {}
     write_figures(folder.path / "figures", files, metrics, prepared.cohort)
     folder.write_metrics(metrics)
     return metrics
 
 
-def train(config: ParcellationConfig, folder: RunFolder, files: RunFiles, fit: Fit) -> bool:
-    """Train the guide, or read what was trained; returns whether this process is the first.
+def train(config: ParcellationConfig, folder: RunFolder, files: RunFiles, fit: Fit) -> None:
+    """Train the guide, or read what was trained.
 
     A guide that is split is read from the checkpoint of the last step, of which every rank takes
     its own rows.
     """
     if fit.shard is None and (held := files.tensors("weights")) is not None:
         fit.guide.load_state_dict(held)
-        return True
+        return
     history, course = History(), fixed_batch_course(config, fit)
     stage = FitStage.of(
         config,
@@ -167,16 +167,16 @@ def train(config: ParcellationConfig, folder: RunFolder, files: RunFiles, fit: F
         callbacks=[course],
         progress=True,
     )
-    files = replace(files, writes=stage.first)  # of processes that are not split, too
+    if stage.resume is not None and files.writes:
+        print(f"going on from {stage.resume}", file=sys.stderr)
     with stage.logged(), timed(files, "train"):
         stage.fit(fit.module, fit.stream)
     guide = fit.guide.cpu()
     if fit.shard is not None:
         guide = assembled(guide, fit.shard)
-    if stage.first:
+    if files.writes:
         files.write_tensors("weights", guide.state_dict())
         files.write_history({"fixed_batch": course.state_dict(), **history.state_dict()})
-    return stage.first
 
 
 def measured(prepared: Prepared, files: RunFiles, fit: Fit, ranks: Ranks) -> dict[str, Any]:
@@ -223,13 +223,15 @@ def main(arguments: Sequence[str]) -> int:
     return exit_code(run, where=lambda: "Stages that are complete are kept.", command=command)
 
 
-def _check_split(config: ParcellationConfig, subjects: int) -> None:
-    """See that every rank has as many subjects as it draws, and one at least."""
+def _check_ranks(config: ParcellationConfig, subjects: int) -> None:
+    """See that every rank has a subject, and as many as it draws where the fit is split."""
     ranks = config.trainer.devices * config.trainer.nodes
-    needed = (config.train.batch or {}).get(SUBJECT, 1)
+    split = config.trainer.shard is not None
+    needed = (config.train.batch or {}).get(SUBJECT, 1) if split else 1
     if (least := subjects // ranks) < needed:
+        asked = f"trainer.shard={SUBJECT}" if split else "trainer.devices"
         raise ValueError(
-            f"trainer.shard={SUBJECT}: {ranks} ranks share {subjects} subjects, so that one has "
-            f"{least}, and a step of each takes {needed}; use fewer devices"
+            f"{asked}: {ranks} ranks share {subjects} rows of plate '{SUBJECT}', so that one has "
+            f"{least}, and needs {needed}; use at most {subjects // needed} devices"
             + ("." if needed == 1 else f", or draw fewer with train.batch.{SUBJECT}=...")
         )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import final
 
 import numpy as np
 import torch
-from rich.progress import track
+from rich.progress import Progress
 from torch import Tensor
 
 from experiments.parcellation.config import ParcellationConfig
@@ -56,6 +57,11 @@ class Fit:
     def own_data(self) -> PlateData:
         """The data that the guide is of."""
         return self.data if self.shard is None else self.shard.data
+
+    @property
+    def first_subject(self) -> int:
+        """The number in the cohort of the first subject that the guide is of."""
+        return 0 if self.shard is None else int(self.shard.rows[SUBJECT][0])
 
     @property
     def num_parameters(self) -> int:
@@ -165,65 +171,71 @@ def stream_labels(
     """Write the label probabilities of all subjects, and those of the group.
 
     Every rank writes those of its own subjects; the first tells the store that they are there,
-    once they are on the disk.
+    once they are on the disk. What may fail on one rank is done by all together, so that it ends
+    all of them, with what that one says.
+
+    Raises:
+        RankError: On every rank, if anything fails on one of several.
     """
-    subjects, vertices = (fit.data.cardinalities[plate] for plate in ("subject", "vertex"))
+    subjects, vertices = (fit.data.cardinalities[plate] for plate in (SUBJECT, "vertex"))
     own, draws = ranks.subjects(subjects), config.posterior.draws
-    stream = LabelStream(fit.guide, fit.own_data, draws=draws, seed=config.seed, first=own.start)
+    stream = LabelStream(
+        fit.guide, fit.own_data, draws=draws, seed=config.seed, first=fit.first_subject
+    )
     shape = (subjects, vertices, config.networks)
-
-    def create() -> None:
-        if ranks.first:
-            with StoreWriter(files.labels, shape=shape, dtype="float16"):
-                pass
-
-    ranks.together(create)
     with (
         timed(files, "posterior") as lap,
-        StoreWriter(files.labels, shape=shape, dtype="float16", manifest=ranks.first) as writer,
+        ExitStack() as stack,
+        Progress(transient=True, disable=not ranks.first) as bar,
     ):
+
+        def opened() -> StoreWriter:
+            writer = StoreWriter(files.labels, shape=shape, dtype="float16", manifest=ranks.first)
+            return stack.enter_context(writer)
+
+        # The first makes the store, which the others find.
+        made = ranks.each(lambda: opened() if ranks.first else None)
+        writer = ranks.each(lambda: made or opened())
         held = files.tensors("elbo") or {}
         elbo = held.get("subjects", torch.full((subjects, draws), torch.nan, dtype=torch.float64))
         left = [s for s in own if s not in writer.done or elbo[s].isnan().any()]
         every = ranks.together(lambda: left)
-        most = max(len(part) for part in every)
         again = sorted(writer.done & {subject for part in every for subject in part})
+        # What is written again is not claimed meanwhile.
+        ranks.each(lambda: writer.forget(again) if ranks.first else None)
+        task = bar.add_task("posterior", total=len(left))
 
-        def forget() -> None:
-            if ranks.first:
-                writer.forget(again)
-
-        ranks.together(forget)  # what is written again is not claimed meanwhile
-        bar = track(range(most), "posterior", transient=True, disable=not ranks.first)
-        fresh: list[int] = []
-        for number in bar:
-            for subject in left[number : number + 1]:
+        def write(chosen: Sequence[int]) -> dict[int, tuple[int, list[float]]]:
+            """Bring subjects to the disk: their checksums, and what they add to the ELBO."""
+            for subject in chosen:
                 found = stream.of(subject)
                 writer.write(subject, found.probabilities.numpy())
                 elbo[subject] = found.elbo
-                fresh.append(subject)
-            if (number + 1) % KEPT_EVERY == 0 or number + 1 == most:
-                _tell(fresh, writer, elbo, ranks)
-                fresh = []
+                bar.advance(task)
+            writer.flush()
+            checksums = writer.checksums
+            return {subject: (checksums[subject], elbo[subject].tolist()) for subject in chosen}
+
+        def keep(told: Mapping[int, tuple[int, list[float]]]) -> None:
+            """Take what all ranks have written as there."""
+            for subject, (_, terms) in told.items():
+                elbo[subject] = torch.tensor(terms, dtype=elbo.dtype)
+            if ranks.first:
+                writer.claim({subject: checksum for subject, (checksum, _) in told.items()})
                 files.write_tensors("elbo", {"subjects": elbo, "shared": stream.shared_elbo})
                 lap()
-        if ranks.first:
-            writer.finish()
-        files.write_tensors("elbo", {"subjects": elbo, "shared": stream.shared_elbo})
-        group = {name: draws.mean(0) for name, draws in stream.shared.items()}
-        files.write_tensors("group", {**group, "probabilities": stream.group})
-    ranks.together(lambda: None)  # all is there for whoever reads on
 
+        def finish() -> None:
+            if ranks.first:
+                writer.finish()
+                files.write_tensors("elbo", {"subjects": elbo, "shared": stream.shared_elbo})
+                group = {name: draws.mean(0) for name, draws in stream.shared.items()}
+                files.write_tensors("group", {**group, "probabilities": stream.group})
 
-def _tell(fresh: Sequence[int], writer: StoreWriter, elbo: Tensor, ranks: Ranks) -> None:
-    """Bring subjects to the disk, and tell all ranks that they are there and what they add."""
-    writer.flush()
-    checksums = writer.checksums
-    found = ranks.together(lambda: {s: (checksums[s], elbo[s].tolist()) for s in fresh})
-    for subject, (_, terms) in (item for part in found for item in part.items()):
-        elbo[subject] = torch.tensor(terms, dtype=elbo.dtype)
-    if ranks.first:
-        writer.claim({subject: told for part in found for subject, (told, _) in part.items()})
+        for start in range(0, max(len(part) for part in every), KEPT_EVERY):
+            parts = ranks.together(partial(write, left[start : start + KEPT_EVERY]))
+            ranks.each(partial(keep, {s: told for part in parts for s, told in part.items()}))
+        ranks.each(finish)  # all is there for whoever reads on
 
 
 @contextmanager

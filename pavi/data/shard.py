@@ -177,8 +177,9 @@ def check_shard(
         raise ValueError(f"the number of ranks must be positive, got {ranks}.")
     if (rows := cardinalities[plate]) < ranks:
         raise ValueError(
-            f"shard={plate!r}: {ranks} ranks cannot share {rows} rows, of which each needs one at "
-            f"least; use at most {rows} devices."
+            f"shard={plate!r}: {ranks} ranks cannot share the {rows} rows of plate {plate!r}, of "
+            f"which each needs one at least; use at most {rows} devices (devices times nodes), or "
+            "leave out shard, so that every rank has all rows."
         )
 
 

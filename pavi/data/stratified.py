@@ -44,7 +44,8 @@ class StratifiedSampler:
             if sizes[plate] > least:
                 raise ValueError(
                     f"batch size of plate {plate!r}: each of {shard.ranks} ranks draws "
-                    f"{sizes[plate]} of its own rows, and the smallest rank has {least}."
+                    f"{sizes[plate]} of its own rows, and the smallest rank has {least}; use "
+                    f"fewer devices, or draw at most {least} rows of {plate!r}."
                 )
         self._shard = shard
         self._sampler = _sampler_of(shard.data, sizes, blocks)

@@ -119,10 +119,7 @@ class StopSignals(pl.Callback):
         self._hear()
         last = self._seen >= trainer.max_steps
         if self._seen % AGREE_EVERY == 0 or last:
-            received = torch.tensor(self._received, device=trainer.strategy.root_device)
-            work = dist.all_reduce(received, op=dist.ReduceOp.MAX, async_op=True)
-            assert work is not None
-            self._asked = work, received
+            self._ask(trainer)
         if last:  # in time for its checkpoint
             self._hear()
 
@@ -131,12 +128,19 @@ class StopSignals(pl.Callback):
         self._hear()
 
     def raise_if_stopped(self, trainer: pl.Trainer) -> None:
-        """After a run, see whether it was a signal that ended it.
+        """After a run, see whether a signal came to any of the processes; all of them end alike.
+
+        One that came after the last step, as while its checkpoint was written, is known to that
+        process alone. No other comes to this once a run has ended: the signals are not handled
+        here any more.
 
         Raises:
             FitStopped: If it was one that a scheduler sends.
             KeyboardInterrupt: If it was Ctrl-C.
         """
+        if trainer.world_size > 1:
+            self._ask(trainer)
+            self._hear()
         if not self._received:
             return
         name = signal.Signals(self._received).name
@@ -146,6 +150,13 @@ class StopSignals(pl.Callback):
         if self._received == signal.SIGINT and trainer.is_global_zero:
             raise KeyboardInterrupt(stopped.message)
         raise stopped
+
+    def _ask(self, trainer: pl.Trainer) -> None:
+        """Ask all processes for the signals that they have received; the answer takes a while."""
+        received = torch.tensor(self._received, device=trainer.strategy.root_device)
+        work = dist.all_reduce(received, op=dist.ReduceOp.MAX, async_op=True)
+        assert work is not None
+        self._asked = work, received
 
     def _hear(self) -> None:
         """What all processes know after the question asked last."""
@@ -187,6 +198,7 @@ def fit_until_stopped(
     try:
         with loss_told(lambda: f"after step {trainer.global_step}", ranks=trainer.world_size):
             trainer.fit(module, stream, ckpt_path=resume)
+            stop.raise_if_stopped(trainer)
     except SIGTERMException:
         # It came before the first step, when Lightning was listening.
         message = f"stopped by SIGTERM after step {trainer.global_step}"
@@ -196,7 +208,6 @@ def fit_until_stopped(
         if isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         raise
-    stop.raise_if_stopped(trainer)
 
 
 @contextmanager

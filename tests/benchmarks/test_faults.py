@@ -8,12 +8,14 @@ import subprocess
 import sys
 
 
-def test_a_run_survives_a_kill_a_signal_and_a_full_disk():
+def test_runs_survive_kills_a_signal_and_a_full_disk():
     only = [
         "in checkpoint",
         "SIGTERM with grace",
         "disk full in a checkpoint",
         "checkpoint truncated",
+        "in subject",
+        "before the group",
     ]
     # A process of its own: runs are forked from it.
     done = subprocess.run(
@@ -26,7 +28,7 @@ def test_a_run_survives_a_kill_a_signal_and_a_full_disk():
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert found["tried"] + len(found["not_tried"]) == 4
+    assert found["tried"] + len(found["not_tried"]) == 6
     assert set(found["not_tried"]) <= {"disk full in a checkpoint"}  # it takes root
     assert found["survived"] == found["tried"]
     assert found["max_difference"] == 0

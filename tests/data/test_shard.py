@@ -115,7 +115,12 @@ def test_one_rank_has_the_batches_of_no_shard():
 @pytest.mark.parametrize(
     ("design", "plate", "ranks", "message"),
     [
-        (ragged_nest, "lea", 5, r"5 ranks cannot share 4 rows, .* use at most 4 devices"),
+        (
+            ragged_nest,
+            "lea",
+            5,
+            r"5 ranks cannot share the 4 rows of plate 'lea', .* at most 4 devices .*leave out shard",
+        ),
         (ragged_nest, "class", 2, r"shard='class' is not a plate; plates are \['lea'"),
         (ragged_nest, "school", 2, r"shard='school' lies within \['lea'\].* use 'lea'"),
         (sparse_crossing, "rating", 2, r"use 'student' or 'lecturer'"),

@@ -27,7 +27,9 @@ from experiments.parcellation.run import carry_out, prepare
 from experiments.parcellation.run_files import RunFiles
 from experiments.parcellation.stages import build_fit, reached_start
 from experiments.parcellation.start import StartConfig, find_start
+from experiments.parcellation.template import build_model
 from experiments.run import main
+from pavi import AffineFlow, PlateAmortizedGuide
 from pavi.data.stores import DamagedStoreError, StoreWriter
 from pavi.models import label_probabilities
 
@@ -283,7 +285,12 @@ def test_ranks_that_would_have_too_few_subjects_are_refused(cohort, tmp_path, ca
     given = [str(CONFIGS / "small.yaml"), f"cohort={cohort}", f"out={tmp_path / 'run'}"]
     assert main([*given, "trainer.shard=subject", "trainer.devices=7"]) == 2
     said = capsys.readouterr().err
-    assert "7 ranks share 50 subjects, so that one has 7, and a step of each takes 8" in said
+    assert "7 ranks share 50 rows of plate 'subject', so that one has 7, and needs 8" in said
+    assert "use at most 6 devices, or draw fewer with train.batch.subject=" in said
+    assert main([*given, "trainer.devices=51"]) == 2
+    said = capsys.readouterr().err
+    assert "trainer.devices: 51 ranks share 50 rows of plate 'subject', so that one has 0" in said
+    assert "use at most 50 devices." in said
     assert not (tmp_path / "run").exists()
 
 
@@ -292,3 +299,28 @@ def test_every_config_of_a_parcellation_is_read():
         config = load_as(ParcellationConfig, path)
         assert config.encodings.build() is not None
         assert json.dumps(config.train.batch)
+
+
+def test_free_rows_of_the_whole_cohort_fit_a_small_machine():
+    """Tables of its full size are allocated, of which nothing is touched."""
+    config = load_as(ParcellationConfig, CONFIGS / "full_free.yaml")
+    model = build_model(config, sessions=2, dim=64)
+    free = config.networks - 1
+    guide = PlateAmortizedGuide(
+        model,
+        {"subject": 1000, "vertex": 59_412},
+        encodings=config.encodings.build(),
+        flow=AffineFlow(direct=True),
+        dependence="none",
+    )
+    tables = guide.encoder.tables()
+    assert tables["pi"].shape == (1000 * 59_412, 2 * free)
+    rows = sum(table.nbytes for table in tables.values())
+    remembered = sum(4 * len(table) * (1 + 2 * table.shape[1]) for table in tables.values())
+    assert rows == pytest.approx(2.9e9, rel=0.02)
+    assert remembered == pytest.approx(6.2e9, rel=0.02)
+    # What is written to the disk at the end is held twice more.
+    assert 3 * rows + remembered < 0.75 * 24e9
+    # All rows are drawn, and not only those of the vertices' logits.
+    drawn = config.train.steps * config.train.batch["subject"] * config.train.batch["vertex"]
+    assert drawn > 2 * len(tables["pi"])

@@ -51,7 +51,14 @@ def test_one_device_is_a_shard_of_its_own(tmp_path):
     ("overrides", "message"),
     [
         (["trainer.shard=class"], r"shard='class' is not a plate; plates are \['group', 'obs'\]"),
-        ([*SHARDED, "trainer.devices=64"], r"64 ranks cannot share \d+ rows"),
+        (
+            [*SHARDED, "trainer.devices=64"],
+            "64 ranks cannot share the 12 rows of plate 'group', .* use at most 12 devices",
+        ),
+        (
+            [*SHARDED, "trainer.devices=2", "trainer.nodes=3"],
+            "each of 6 ranks draws 4 .* rank has 2; use fewer devices, or draw at most 2 rows",
+        ),
         ([*SHARDED, "guide.name=uivi"], "needs a PlateAmortizedGuide"),
         ([*SHARDED, "course=3"], "course=3 measures the gap of a guide of all rows"),
     ],
@@ -61,6 +68,16 @@ def test_what_cannot_be_sharded_is_told_before_anything_is_written(
 ):
     assert main([str(AFFINE), f"out={tmp_path / 'run'}", *overrides]) == 2
     assert re.search(message, capsys.readouterr().err)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("config", [AFFINE, AFFINE.parents[1] / "hcp_like" / "small.yaml"])
+def test_processes_that_the_run_does_not_have_are_refused(config, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main([str(config), f"out={tmp_path / 'run'}"]) == 2
+    said = capsys.readouterr().err
+    assert "torchrun started 2 processes, and trainer.devices=1 times trainer.nodes=1 is 1" in said
     assert not (tmp_path / "run").exists()
 
 

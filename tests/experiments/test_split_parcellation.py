@@ -30,6 +30,7 @@ from pavi.data.stores import MemmapStore
 from pavi.training import ProcessLostError, RankError
 
 SMALL = Path(__file__).parents[2] / "configs" / "hcp_like" / "small.yaml"
+WRITTEN = Path(__file__).parent / "written_by_ranks.py"
 SUBJECTS = 7  # four and three
 PASSES = 2
 # An update of Adam is as long as the rate, here below the last bit of a weight: nothing is learned.
@@ -141,6 +142,56 @@ def test_a_split_run_goes_on_with_what_another_rank_lost(cohort, still):
     assert np.array_equal(labels(two), held)
     for name in ("elbo", "accuracy", "ece", "dice"):
         assert again[name] == found[name]
+
+
+def torchrun(cohort, out, *overrides, fails=-1):
+    """A run on two ranks, whose fit is not split; who wrote which subjects lies beside it."""
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    devices = ("trainer.devices=2", "trainer.strategy=ddp")
+    return subprocess.run(
+        [
+            *[sys.executable, *launch, WRITTEN, out.parent / f"{out.name}.said", str(fails)],
+            *[SMALL, *options(cohort, out, *overrides, *devices)],
+        ],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+def begun_on_two(cohort, fitted, out, *overrides):
+    """The folder of a run on two ranks that have fitted what one process has."""
+    given = options(cohort, out, *overrides, "trainer.devices=2", "trainer.strategy=ddp")
+    config = load_as(ParcellationConfig, SMALL, given)
+    RunFolder(out).create(config, {"run_id": "0"})
+    for name in ("weights.safetensors", "history.json", "timings.json"):
+        shutil.copy(fitted / name, out / name)
+    RunFiles(out).write_start(PASSES, RunFiles(fitted).start(PASSES))
+
+
+def test_ranks_that_do_not_split_the_fit_divide_the_posterior(cohort, still, tmp_path):
+    one, expected, _, _ = still
+    begun_on_two(cohort, one, tmp_path / "run", FREE, *STILL)
+    finished = torchrun(cohort, tmp_path / "run", FREE, *STILL)
+    assert finished.returncode == 0, finished.stderr
+    written = [(tmp_path / f"run.said.{rank}").read_text().split() for rank in (0, 1)]
+    assert written == [["0", "1", "2", "3"], ["4", "5", "6"]]
+    assert np.array_equal(labels(tmp_path / "run"), labels(one))
+    found = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    for name in ("elbo", "accuracy", "ece", "dice"):
+        assert found[name] == expected[name]
+
+
+def test_what_one_rank_cannot_write_ends_both_with_its_message(cohort, still, tmp_path):
+    one, *_ = still
+    begun_on_two(cohort, one, tmp_path / "run", FREE, *STILL)
+    finished = torchrun(cohort, tmp_path / "run", FREE, *STILL, fails=5)
+    assert finished.returncode == 1
+    # By both, and not by one that has lost the other.
+    assert finished.stderr.count("error: rank 1: OSError: [Errno 5] Input/output error") == 2
+    assert not (tmp_path / "run" / "metrics.json").exists()
 
 
 def test_a_run_does_not_go_on_with_other_data(cohort, tmp_path):

@@ -11,7 +11,10 @@ import torch
 import pavi
 from pavi.files import DiskFullError
 from pavi.models import gaussian_random_effects
+from pavi.objectives import CoolStart
+from pavi.objectives.reduced_elbo import Gradient
 from pavi.training import checkpoint_to_resume, latest_checkpoint
+from pavi.training.optimization import Schedule
 
 
 def test_the_latest_is_that_of_the_largest_step(tmp_path):
@@ -111,6 +114,25 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_leads_to_the_same_end(
     [
         ({"seed": 1}, "seed is 0 there and 1 here"),
         ({"encodings": pavi.FreeEncodings(8)}, "guide.encodings.dim is 16 there and 8 here"),
+        ({"batch": {"group": 3}}, "batch.group is 2 there and 3 here"),
+        (
+            {"batch": {"group": 2, "obs": 2}, "blocks": {"obs": 2}},
+            "batch.obs is None there and 2 here; blocks.obs is None there and 2 here",
+        ),
+        (
+            {"optimization": pavi.Optimization(0.02, schedule=Schedule.CONSTANT)},
+            "optimization.learning_rate is 0.03 there and 0.02 here; "
+            "optimization.schedule is cosine there and constant here",
+        ),
+        (
+            {"objective": pavi.ReducedELBO(draws=4, gradient=Gradient.REPARAM)},
+            "objective.draws is 8 there and 4 here; "
+            "objective.gradient is path there and reparam here",
+        ),
+        (
+            {"warm_up": pavi.WarmUp((CoolStart(),))},
+            r"warm_up is \[\] there and \['CoolStart\(until=0.15, noise=0.3\)'\] here",
+        ),
     ],
 )
 def test_a_checkpoint_of_another_fit_is_refused(changes, message, tmp_path):

@@ -147,7 +147,9 @@ def problem():
 
 
 def test_more_ranks_than_groups_are_refused_before_any_work(problem):
-    with pytest.raises(ValueError, match=r"4 ranks cannot share 3 rows, .* at most 3 devices"):
+    with pytest.raises(
+        ValueError, match=r"4 ranks cannot share the 3 rows of plate .* at most 3 devices"
+    ):
         pavi.fit(*problem, devices=4, accelerator="cpu", shard="group", progress=False)
 
 

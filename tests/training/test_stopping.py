@@ -164,6 +164,23 @@ def test_processes_know_of_a_signal_after_the_next_question_or_the_last_step(
     assert stop._asked is None
 
 
+def test_a_signal_after_the_last_step_of_another_process_ends_this_one_too(
+    group_of_one, monkeypatch
+):
+    all_reduce = dist.all_reduce
+
+    def with_another(received, **settings):
+        received.clamp_(min=int(signal.SIGTERM))
+        return all_reduce(received, **settings)
+
+    monkeypatch.setattr(pl.Trainer, "world_size", property(lambda _: 2))
+    monkeypatch.setattr(dist, "all_reduce", with_another)
+    with quiet():
+        trainer = pl.Trainer(max_steps=1, accelerator="cpu", logger=False)
+    with pytest.raises(FitStopped, match="stopped by SIGTERM after step 0"):
+        StopSignals(keeps=True).raise_if_stopped(trainer)
+
+
 def test_a_fit_outside_of_the_main_thread_has_no_signals(tmp_path):
     found = []
     thread = threading.Thread(target=lambda: found.append(fit(checkpoints=tmp_path)))

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pavi.data.convert.conversion import convert
 from pavi.data.convert.sources import KINDS
 from pavi.data.stores.manifest import TYPES
+from pavi.files import DiskFullError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 if all went well, 2 if something does not fit.
+    """Run the command; 0 if all went well, 2 if something does not fit, 1 on a full disk.
 
     Args:
         arguments: Those of the command line by default.
@@ -48,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ImportError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except DiskFullError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     print(f"{given.out}: {' x '.join(map(str, store.shape))} of {store.dtype}")
     return 0
 

@@ -15,7 +15,7 @@ from pavi.data.convert.sources import Source, open_source
 from pavi.data.stores import MemmapStore, StoreWriter
 from pavi.data.stores.manifest import MANIFEST, Manifest
 from pavi.data.stores.verification import damaged_parts
-from pavi.files import whole_file
+from pavi.files import DiskFullError, check_writable, whole_file
 
 # What a store was made from, beside it, and the original rows of a permuted axis.
 RECORD, ORDER = "conversion.json", "order.npy"
@@ -82,6 +82,7 @@ def convert(
         ImportError: If the library for a kind of file is not there.
         ValueError: If a source cannot be read, has another shape than the first one or values
             that the store cannot hold, or the folder holds something else.
+        DiskFullError: If the disk is full; the parts that are complete stay.
     """
     out = Path(out)
     plan = Conversion(dtype, sessions, permute_axis, seed, cortex, standardise)
@@ -99,6 +100,8 @@ def convert(
         for part in track(left, f"writing {out.name}", disable=not progress):
             try:
                 writer.write(part, _values(parts[part], shape[1:], plan, order))
+            except DiskFullError:
+                raise  # of the store, and not of the source
             except (OSError, EOFError, ValueError, KeyError) as error:
                 source, row = parts[part][0]
                 where = source.name if row is None else f"{source.name}, row {row}"
@@ -194,6 +197,7 @@ def _record(sources: list[Source], plan: Conversion) -> dict[str, Any]:
 def _begin(out: Path, sources: list[Source], plan: Conversion, order: np.ndarray | None) -> None:
     """Note what the store is made from, or see that the one that is there is made from it."""
     wanted = _record(sources, plan)
+    check_writable(out)
     if not (out / MANIFEST).exists():
         try:
             out.mkdir(parents=True, exist_ok=True)
@@ -203,7 +207,9 @@ def _begin(out: Path, sources: list[Source], plan: Conversion, order: np.ndarray
             with whole_file(out / RECORD, binary=True) as stream:
                 stream.write(json.dumps(wanted).encode())
         except OSError as error:
-            raise ValueError(f"{out} cannot be written to: {error.strerror}.") from error
+            raise ValueError(
+                f"{out} cannot be written to: {error.strerror}; choose another folder."
+            ) from error
         return
     try:
         held = dict(json.loads((out / RECORD).read_text()))
@@ -213,7 +219,9 @@ def _begin(out: Path, sources: list[Source], plan: Conversion, order: np.ndarray
             "choose another folder."
         ) from None
     except (OSError, ValueError, TypeError) as error:
-        raise ValueError(f"{out / RECORD} is damaged: {error}. Remove {out}.") from error
+        raise ValueError(
+            f"{out / RECORD} is damaged: {error}. Delete {out}, and convert again."
+        ) from error
     for key, value in wanted.items():
         if held.get(key) != value:
             raise ValueError(

@@ -10,6 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+# What makes a store, in messages.
+MAKERS = (
+    "`python -m pavi.data.convert SOURCE... OUT`, or `python -m experiments.hcp_like generate` "
+    "for a simulated cohort"
+)
+# What is lost of a store comes back by the command that made it, and what is damaged by the same.
+AGAIN = f"Give the command that made it again ({MAKERS}): it goes on from what is there."
+REPAIR = f"Give the command that made it again with --repair ({MAKERS})."
+ANEW = f"Delete the folder, and make the store again by {MAKERS}."
+
 # Per leading axis, the row numbers to read in any order, or None for all rows.
 Rows = Sequence[np.ndarray | None]
 

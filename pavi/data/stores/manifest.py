@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any, final
 
 import numpy as np
 
-from pavi.data.stores.base import DamagedStoreError
+from pavi.data.stores.base import AGAIN, ANEW, MAKERS, DamagedStoreError
 from pavi.files import whole_file
 
 FORMAT = 1
@@ -88,23 +89,28 @@ class Manifest:
             DamagedStoreError: If the manifest cannot be made sense of.
         """
         if not folder.is_dir():
-            raise ValueError(f"{folder} is not a store: there is no such folder.")
+            raise ValueError(
+                f"{folder} is not a store: there is no such folder. A store is made by {MAKERS}."
+            )
         if not (folder / MANIFEST).is_file():
-            raise ValueError(f"{folder} is not a store: it has no {MANIFEST}.")
+            raise ValueError(
+                f"{folder} is not a store: it has no {MANIFEST}. A store is made by {MAKERS}."
+            )
         try:
             held = json.loads((folder / MANIFEST).read_text())
             absent = [key for key in KEYS if key not in held]
         except (OSError, ValueError, TypeError) as error:
             raise DamagedStoreError(
-                f"{folder / MANIFEST} cannot be read: {error}. Write the store again."
+                f"{folder / MANIFEST} cannot be read: {error}. {ANEW}"
             ) from error
         if absent:
             raise DamagedStoreError(
-                f"{folder / MANIFEST} is damaged: it lacks {absent}. Write the store again."
+                f"{folder / MANIFEST} is damaged: expected {list(KEYS)}, it lacks {absent}. {ANEW}"
             )
         if held["format"] != FORMAT:
             raise ValueError(
-                f"{folder} is a store of format {held['format']}; this version reads {FORMAT}."
+                f"{folder} is a store of format {held['format']}; this version reads {FORMAT}. "
+                f"Read it with the version of pavi that wrote it. {ANEW}"
             )
         try:
             manifest = cls(
@@ -114,13 +120,11 @@ class Manifest:
             )
             check_shape(manifest.shape)
         except (TypeError, ValueError) as error:
-            raise DamagedStoreError(
-                f"{folder / MANIFEST} is damaged: {error} Write the store again."
-            ) from error
+            raise DamagedStoreError(f"{folder / MANIFEST} is damaged: {error} {ANEW}") from error
         if len(manifest.checksums) != manifest.shape[0]:
             raise DamagedStoreError(
                 f"{folder / MANIFEST} is damaged: it has {len(manifest.checksums)} checksums for "
-                f"{manifest.shape[0]} parts. Write the store again."
+                f"{manifest.shape[0]} parts. {ANEW}"
             )
         return manifest
 
@@ -141,29 +145,41 @@ class Manifest:
         """See that `values.npy` is the file that the manifest describes, by header and size.
 
         Raises:
-            DamagedStoreError: If it is not.
+            DamagedStoreError: If it is not; with the parts that are lost, where it is absent or
+                cut off and the others are whole.
         """
         path = folder / VALUES
         if not path.is_file():
             raise DamagedStoreError(
-                f"{folder} is a damaged store: it has no {VALUES}. Write the store again."
+                f"{folder} is a damaged store: it has no {VALUES}, expected one of "
+                f"{self.file_bytes:,} bytes. {AGAIN}",
+                parts=range(self.shape[0]),
             )
         with path.open("rb") as stream:
             header = stream.read(len(self.header))
-        if header != self.header:
+        if header != self.header[: len(header)]:
             raise DamagedStoreError(
                 f"{path} does not fit its manifest: expected the header of an array "
-                f"{self.shape} of {self.dtype}, got {_described(path)}. Write the store again."
+                f"{self.shape} of {self.dtype}, got {_described(path)}. {ANEW}"
             )
-        if (size := path.stat().st_size) != self.file_bytes:
-            whole = max(0, size - len(self.header)) // max(1, self.part_bytes)
-            lost = range(whole, self.shape[0]) if size < self.file_bytes else ()
-            rest = f"; parts {lost[0]} to {lost[-1]} are cut off" if lost else ""
+        if (size := path.stat().st_size) < self.file_bytes:
+            whole = max(0, size - len(self.header)) // self.part_bytes
             raise DamagedStoreError(
                 f"{path} does not fit its manifest: expected {self.file_bytes:,} bytes, got "
-                f"{size:,}{rest}. Write the store again.",
-                parts=lost,
+                f"{size:,}; parts {whole} to {self.shape[0] - 1} are cut off. {AGAIN}",
+                parts=range(whole, self.shape[0]),
             )
+        if size > self.file_bytes:
+            raise DamagedStoreError(
+                f"{path} does not fit its manifest: expected {self.file_bytes:,} bytes, got "
+                f"{size:,}. {ANEW}"
+            )
+
+    def without(self, parts: Sequence[int]) -> Manifest:
+        """The same with some parts that are not complete."""
+        lost = set(parts)
+        kept = (None if part in lost else held for part, held in enumerate(self.checksums))
+        return replace(self, checksums=tuple(kept))
 
 
 @final

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pavi.data.stores.base import DamagedStoreError, Rows, Store
+from pavi.data.stores.base import AGAIN, REPAIR, DamagedStoreError, Rows, Store
 from pavi.data.stores.manifest import VALUES, Manifest
 from pavi.data.stores.runs import runs_of
 from pavi.data.stores.verification import damaged_parts
@@ -50,17 +50,20 @@ class MemmapStore(Store):
             DamagedStoreError: If its files do not fit each other.
         """
         folder = Path(folder)
-        manifest = Manifest.read(folder)
-        manifest.check_values(folder)
-        if absent := manifest.absent:
-            raise ValueError(
-                f"{folder} is not complete: {len(absent)} of {manifest.shape[0]} parts were not "
-                f"written, {_few(absent)}. Run what writes it again: it goes on from there."
-            )
         try:
+            manifest = Manifest.read(folder)
+            manifest.check_values(folder)
+            if absent := manifest.absent:
+                raise ValueError(
+                    f"{folder} is not complete: {len(absent)} of {manifest.shape[0]} parts were "
+                    f"not written, {_few(absent)}. {AGAIN}"
+                )
             return cls(folder, manifest)
         except OSError as error:
-            raise ValueError(f"{folder / VALUES} cannot be read: {error.strerror}.") from error
+            raise ValueError(
+                f"{error.filename or folder} cannot be read: {error.strerror}. See to its "
+                "permissions and to the disk."
+            ) from error
 
     def __repr__(self) -> str:
         return f"MemmapStore({str(self._folder)!r})"
@@ -116,8 +119,8 @@ class MemmapStore(Store):
         if damaged:
             raise DamagedStoreError(
                 f"{self._folder}: {len(damaged)} of {self.shape[0]} parts are damaged, "
-                f"{_few(damaged)}: their bytes are not those that were written. Write these parts "
-                "again, by StoreWriter or by what made the store, with --repair.",
+                f"{_few(damaged)}: their bytes in {VALUES} are not those that were written, by "
+                f"their checksums. {REPAIR}",
                 parts=damaged,
             )
 
@@ -136,8 +139,7 @@ class MemmapStore(Store):
     def _unreadable(self, offset: int, reason: str) -> DamagedStoreError:
         part = (offset - len(self._manifest.header)) // self._manifest.part_bytes
         return DamagedStoreError(
-            f"{self._folder / VALUES}: part {part} cannot be read: {reason}. "
-            "Write the store again.",
+            f"{self._folder / VALUES}: part {part} cannot be read: {reason}. {AGAIN}",
             parts=[part],
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rich.progress import track
@@ -33,8 +34,10 @@ def damaged_parts(
                 continue
             stream.seek(len(manifest.header) + part * size)
             found, left = 0, size
-            while left and (count := stream.readinto(piece[: min(left, len(piece))])):
-                found, left = zlib.crc32(piece[:count], found), left - count
+            # What the disk does not give back is as damaged as what it gives back changed.
+            with suppress(OSError):
+                while left and (count := stream.readinto(piece[: min(left, len(piece))])):
+                    found, left = zlib.crc32(piece[:count], found), left - count
             if left or found != expected:
                 damaged.append(part)
     return damaged

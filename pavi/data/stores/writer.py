@@ -13,7 +13,10 @@ from typing import Any, final
 
 import numpy as np
 
+from pavi.data.stores.base import DamagedStoreError
 from pavi.data.stores.manifest import MANIFEST, VALUES, Manifest, check_shape, stored_type
+from pavi.files import DiskFullError, check_writable
+from pavi.files.disk import disk_is_full, free_bytes
 
 # Parts that are written between two replacements of the manifest: so many may be lost.
 EVERY = 8
@@ -25,7 +28,8 @@ class StoreWriter:
 
     A part, a row of the first axis, counts as complete once its bytes are on the disk *and* the
     manifest says so; after an interruption `done` tells which parts these are. A part may be
-    written again, in a complete store too.
+    written again, in a complete store too. Parts that were cut off since are not complete any
+    more.
 
     Args:
         folder: Of the store; it may hold other files.
@@ -39,6 +43,7 @@ class StoreWriter:
     Raises:
         ValueError: If the folder cannot be written to, holds a store of another shape or type or
             an array without a manifest, or the disk has too little room.
+        DiskFullError: If the disk is full nevertheless.
 
     Example:
         >>> with StoreWriter(folder, shape=(2, 3)) as writer:  # doctest: +SKIP
@@ -67,13 +72,18 @@ class StoreWriter:
             self._manifest = self._begin(fresh) if manifest else Manifest.read(self._folder)
             self._file = os.open(self._folder / VALUES, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            raise ValueError(f"{folder} cannot be written to: {error.strerror}.") from error
+            raise ValueError(
+                f"{folder} cannot be written to: {error.strerror}; choose another folder, or "
+                "change its permissions."
+            ) from error
         self._close = weakref.finalize(self, os.close, self._file)
         self._checksums = list(self._manifest.checksums)
-        if manifest and not self.done:
+        if manifest:
             try:
-                os.pwrite(self._file, self._manifest.header, 0)
-                os.truncate(self._file, self._manifest.file_bytes)
+                if not self.done:
+                    os.pwrite(self._file, self._manifest.header, 0)
+                if os.fstat(self._file).st_size != self._manifest.file_bytes:
+                    os.truncate(self._file, self._manifest.file_bytes)
             except OSError as error:
                 self._close()
                 raise self._refused("the header", error) from error
@@ -128,6 +138,7 @@ class StoreWriter:
         Raises:
             ValueError: If there is no such part, its shape is another one, a value is not finite
                 or not held by the type of the store, or the disk refuses.
+            DiskFullError: If it is full.
         """
         stored = self._stored(part, values)
         if self._checksums[part] is not None:
@@ -183,9 +194,8 @@ class StoreWriter:
     def _begin(self, fresh: Manifest) -> Manifest:
         """The manifest that is there, or else the fresh one, which then is there."""
         folder, values = self._folder, self._folder / VALUES
+        check_writable(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise ValueError(f"{folder} cannot be written to: its permissions forbid it.")
         for left in folder.glob(f".{MANIFEST}.*"):  # by a writer that was killed
             left.unlink()
         if not (folder / MANIFEST).exists():
@@ -204,7 +214,13 @@ class StoreWriter:
                 f"of {fresh.dtype} was to be written; choose another folder, or remove that one."
             )
         if len(held.absent) < held.shape[0]:
-            held.check_values(folder)
+            try:
+                held.check_values(folder)
+            except DamagedStoreError as error:
+                if not error.parts:
+                    raise
+                held = held.without(error.parts)  # which are to be written once more
+                held.write(folder)
         _check_room(folder, held)
         return held
 
@@ -244,7 +260,11 @@ class StoreWriter:
             )
         return stored
 
-    def _refused(self, what: str, error: OSError) -> ValueError:
+    def _refused(self, what: str, error: OSError) -> ValueError | DiskFullError:
+        if disk_is_full(error):
+            path = self._folder / VALUES
+            needed = self._manifest.part_bytes
+            return DiskFullError(path, needed=needed, free=free_bytes(path))
         complete = self._manifest.shape[0] - len(self._manifest.absent)
         return ValueError(
             f"{self._folder}: {what} cannot be written: {error.strerror}. {complete} of "

@@ -78,5 +78,8 @@ class ZarrStore(Store):
         try:
             values = np.ascontiguousarray(self._array.oindex[index])
         except (OSError, ValueError, RuntimeError) as error:
-            raise DamagedStoreError(f"{self._path}: a chunk cannot be read: {error}.") from error
+            raise DamagedStoreError(
+                f"{self._path}: a chunk cannot be read: {error}. Write the array again by what "
+                "made it; `python -m pavi.data.convert` names the row."
+            ) from error
         return torch.from_numpy(values).to(dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -175,6 +176,30 @@ def test_damaged_parts_are_written_again(tmp_path, values):
     assert torch.equal(store.take([]), whole)
 
 
+def test_what_a_store_lost_is_converted_again_by_the_same_command(tmp_path, values, capsys):
+    command = [*map(str, several_npy(tmp_path, values)), str(tmp_path / "out")]
+    assert main(command) == 0
+    whole = MemmapStore.open(tmp_path / "out").take([])
+    file = tmp_path / "out" / "values.npy"
+    for harm in (lambda: os.truncate(file, file.stat().st_size - 1), file.unlink):
+        harm()
+        with pytest.raises(ValueError, match="it goes on from what is there"):
+            MemmapStore.open(tmp_path / "out")
+        assert main(command) == 0
+        assert torch.equal(MemmapStore.open(tmp_path / "out").take([]), whole)
+
+
+def test_a_full_disk_is_told_as_that_of_the_store(tmp_path, values, capsys, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    sources = [str(source) for source in several_npy(tmp_path, values)]
+    monkeypatch.setattr(os, "pwrite", fail)
+    assert main([*sources, str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: the disk is full: {tmp_path / 'out' / 'values.npy'} could not")
+
+
 # Bad input
 
 
@@ -318,7 +343,7 @@ def test_a_store_of_another_origin_is_left_alone(tmp_path, values):
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path, values):
-    with pytest.raises(ValueError, match=r"/proc/out cannot be written to"):
+    with pytest.raises(ValueError, match=r"/proc/out cannot be written to.*; choose another"):
         convert(one_npy(tmp_path, values), "/proc/out", **QUIET)
 
 

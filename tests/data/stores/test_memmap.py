@@ -16,6 +16,7 @@ import torch
 from pavi.data.stores import DamagedStoreError, MemmapStore, StoreSubset, StoreWriter, ZarrStore
 from pavi.data.stores.manifest import Manifest
 from pavi.data.stores.runs import runs_of
+from pavi.files import DiskFullError
 
 SHAPE = (4, 2, 11, 3)
 
@@ -140,7 +141,9 @@ def test_a_part_that_is_written_again_is_unclaimed_before(store, values, monkeyp
 
     writer = StoreWriter(store.folder, shape=SHAPE)
     monkeypatch.setattr(os, "pwrite", fail)
-    with pytest.raises(ValueError, match=r"part 2 cannot be written: No space left.*3 of 4 parts"):
+    with pytest.raises(
+        DiskFullError, match=r"values.npy could not be written; it takes 132 bytes"
+    ):
         writer.write(2, values[2])
     monkeypatch.undo()
     assert StoreWriter(store.folder, shape=SHAPE).done == {0, 1, 3}
@@ -253,7 +256,48 @@ DAMAGES = {
 @pytest.mark.parametrize(("damage", "message"), DAMAGES.values(), ids=DAMAGES)
 def test_a_store_that_is_not_what_it_says_is_refused(store, damage, message):
     damage(store.folder)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as caught:
+        MemmapStore.open(store.folder)
+    # Which one, and what to do.
+    assert str(store.folder) in str(caught.value)
+    assert "`python -m pavi.data.convert SOURCE... OUT`" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("damage", "lost"),
+    [
+        (cut, {2, 3}),
+        (lambda f: os.truncate(f / "values.npy", 60), {0, 1, 2, 3}),  # in the header
+        (lambda f: (f / "values.npy").unlink(), {0, 1, 2, 3}),
+    ],
+)
+def test_parts_that_are_lost_are_written_again_where_the_store_is_made(
+    store, values, damage, lost
+):
+    damage(store.folder)
+    with pytest.raises(DamagedStoreError, match="it goes on from what is there") as caught:
+        MemmapStore.open(store.folder)
+    assert set(caught.value.parts) == lost
+    with StoreWriter(store.folder, shape=SHAPE) as writer:
+        assert set(range(4)) - writer.done == lost
+        # Before anything is written: a reader would take what is there for whole.
+        assert set(Manifest.read(store.folder).absent) == lost
+        for part in lost:
+            writer.write(part, values[part])
+        writer.finish()
+    again = MemmapStore.open(store.folder)
+    again.verify(progress=False)
+    assert torch.equal(again.take([]), torch.from_numpy(values).float())
+
+
+def test_what_the_disk_does_not_give_back_is_told_in_words(store, monkeypatch):
+    def fail(path, *_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "open", fail)
+    with pytest.raises(
+        ValueError, match=r"values\.npy cannot be read: Permission denied\. See to"
+    ):
         MemmapStore.open(store.folder)
 
 
@@ -332,13 +376,13 @@ def test_what_lies_on_the_disk_already_needs_no_room(store, monkeypatch):
 def test_a_place_that_cannot_be_written_is_told(tmp_path, monkeypatch, folder):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match=f"{folder} cannot be written to"):
+    with pytest.raises(ValueError, match=f"{folder} cannot be .*; choose another folder"):
         StoreWriter(folder, shape=SHAPE)
 
 
 def test_a_read_only_folder_is_told(store, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(ValueError, match="cannot be written to: its permissions forbid it"):
+    with pytest.raises(ValueError, match="read-only for this user; choose another folder, or"):
         StoreWriter(store.folder, shape=SHAPE)
 
 

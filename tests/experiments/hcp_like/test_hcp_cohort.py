@@ -197,6 +197,28 @@ def test_an_unreadable_cohort_is_told(folder, tmp_path, text, message):
         Cohort.open(tmp_path / "copy")
 
 
+@pytest.mark.parametrize("name", ["truth.npz", "order.npy"])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", b"\x93NUMPY\x01\x00"])
+def test_an_unreadable_file_of_a_cohort_is_told_and_can_be_made_again(
+    folder, tmp_path, name, content
+):
+    shutil.copytree(folder, tmp_path / "copy")
+    file = tmp_path / "copy" / name
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{name} cannot be read: .* Delete it. Generate it"):
+        Cohort.open(tmp_path / "copy")
+    file.unlink()
+    write(tmp_path / "copy")
+    assert contents(tmp_path / "copy") == contents(folder)
+
+
+def test_a_read_only_folder_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(ValueError, match="read-only for this user; choose another folder, or"):
+        write(tmp_path / "cohort")
+    assert not (tmp_path / "cohort").exists()
+
+
 def test_files_of_another_cohort_are_told(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "copy")
     write(tmp_path / "other", replace(TINY, dim=7))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
+from PIL import Image
 
 from experiments.figures import save
 from experiments.hcp_like.figures.accuracy import accuracy_per_subject
@@ -15,6 +18,8 @@ from experiments.hcp_like.figures.parcellations import group_maps, subject_maps
 from experiments.hcp_like.figures.reliability import reliability_diagram
 from experiments.hcp_like.reliability import Reliability
 from experiments.hcp_like.sphere import sphere
+from experiments.parcellation.report import MAP_COLORS, MAP_DPI, write_figures
+from experiments.parcellation.run_files import RunFiles
 
 SPHERE = sphere(300)
 
@@ -69,6 +74,41 @@ def test_maps_of_the_group_and_of_subjects(tmp_path):
     assert "<image" in (tmp_path / "subjects.svg").read_text()
     with pytest.raises(ValueError, match="3 names"):
         subject_maps(SPHERE, labels, likely, names=["a", "b", "c"])
+
+
+def image(path: Path) -> Image.Image:
+    with Image.open(path) as file:
+        return file.copy()
+
+
+def test_maps_take_few_bytes_and_keep_their_colours(tmp_path):
+    surface, likely = sphere(4000), probabilities(3, 4000)
+    figure = subject_maps(surface, likely.argmax(2), likely, names=["a", "b", "c"])
+    save(figure, tmp_path / "whole.png", dpi=MAP_DPI)
+    save(figure, tmp_path / "few.png", dpi=MAP_DPI, colors=MAP_COLORS)
+    sizes = {path.stem: path.stat().st_size for path in tmp_path.iterdir()}
+    assert sizes["few"] < 0.5 * sizes["whole"]
+    images = {name: image(tmp_path / f"{name}.png") for name in sizes}
+    assert images["few"].mode == "P"
+    assert images["few"].size == images["whole"].size
+    assert images["few"].size[0] == 10 * MAP_DPI
+    whole, few = (np.asarray(images[name].convert("RGB")).astype(int) for name in ("whole", "few"))
+    assert (few[(whole == 255).all(2)] >= 254).all()  # the paper stays white
+    # 256 colours for seven networks from pale to full: a few of 255 levels apart.
+    assert np.abs(few - whole).mean() < 3
+    assert np.percentile(np.abs(few - whole), 99) < 16
+
+
+def test_a_run_writes_its_maps_with_a_palette(tmp_path, monkeypatch):
+    maps = {"group": group_maps(SPHERE, *[probabilities(300)] * 2), "accuracy": Figure()}
+    monkeypatch.setattr("experiments.parcellation.report.against_truth", lambda *_: maps)
+    course = {name: [1, 2] for name in ("steps", "seconds", "elbo")}
+    files = RunFiles(tmp_path)
+    files.write_history({"fixed_batch": course})
+    files.add_seconds("start", 1.0)
+    write_figures(tmp_path / "figures", files, {}, cohort=object())
+    modes = {p.stem: image(p).mode for p in (tmp_path / "figures").glob("*.png")}
+    assert modes == {"group": "P", "accuracy": "RGBA", "elbo": "RGBA"}
 
 
 def test_reliability_counts_by_hand():
