@@ -123,8 +123,9 @@ def main() -> None:
         )
     training = time.perf_counter() - start
     kinds = {"drawn": None} | ({"resampled": arguments.proposals} if arguments.proposals else {})
-    found = {
-        kind: calibration(
+    found: dict[str, Calibration] = {}
+    for kind, proposals in kinds.items():
+        found[kind] = calibration(
             model,
             infer,
             sizes,
@@ -133,10 +134,7 @@ def main() -> None:
             proposals=proposals,
             seed=SEED + arguments.seed,
         )
-        for kind, proposals in kinds.items()
-    }
-    for of_kind in found.values():
-        print(of_kind)
+        print(found[kind], flush=True)
     if arguments.figure:
         found["drawn"].figure().savefig(arguments.figure, dpi=200)
     report(
