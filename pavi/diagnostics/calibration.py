@@ -9,6 +9,8 @@ middle, shifted ones at one end.
 * Draws of a guide are independent, so they need no thinning. The *rows* of a plate are not: they
   share what lies above them. So the test of uniformity takes one random entry of a site per
   simulation. Its :math:`\chi^2` has :math:`B - 1` degrees of freedom for `B` bins.
+* Draws that are picked by their importance weights are close to independent as long as many
+  proposals share the weight; `resample` of a posterior says how it draws them.
 * Coverage takes all entries. Its standard error is that of the mean over simulations, each of
   which counts as one, whatever the number of its rows.
 
@@ -39,6 +41,7 @@ from pavi.data.simulated import Cardinality
 from pavi.diagnostics.rank_figure import rank_figure
 from pavi.diagnostics.ranks import Inference, Sampler, random_entries, simulated_ranks
 from pavi.diagnostics.site_calibration import SiteCalibration, site_calibration
+from pavi.diagnostics.tails import HIGH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,12 +69,15 @@ class Calibration:
         simulations: The number of data sets.
         draws: Posterior draws of each.
         levels: Of the central intervals.
+        khat: Of the importance weights of every simulation, `(simulations,)`, where draws were
+            picked by these; otherwise None.
     """
 
     sites: Mapping[str, SiteCalibration]
     simulations: int
     draws: int
     levels: tuple[float, ...]
+    khat: Tensor | None = None
 
     @property
     def smallest(self) -> float:
@@ -107,7 +113,10 @@ class Calibration:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
         """Draw the table, a site a line."""
         table = Table(
-            title=f"Calibration over {self.simulations} simulations", title_justify="left"
+            title=f"Calibration over {self.simulations} simulations",
+            title_justify="left",
+            caption=self._of_weights(),
+            caption_justify="left",
         )
         table.add_column("site")
         table.add_column("rank p-value", justify="right")
@@ -122,6 +131,12 @@ class Calibration:
             ]
             table.add_row(name, f"{site.p_value:.3f}", *covered, self.verdict(name))
         yield table
+
+    def _of_weights(self) -> str | None:
+        if self.khat is None:
+            return None
+        above = int((self.khat > HIGH).sum())
+        return f"draws picked by importance weights; k-hat above {HIGH} in {above}"
 
     def __str__(self) -> str:
         console = Console(width=110)
@@ -142,6 +157,7 @@ def calibration(
     seed: int = 0,
     covariates: Mapping[str, Tensor] | None = None,
     links: Links | None = None,
+    proposals: int | None = None,
     progress: bool = True,
 ) -> Calibration:
     """Calibrate an inference on data sets drawn from the model.
@@ -161,10 +177,13 @@ def calibration(
             function are others.
         covariates: Of every simulation; standard normal where not given.
         links: Of every simulation; at random where not given.
+        proposals: Calibrates what `posterior.resample(proposals=...)` gives in place of
+            `posterior.sample`: draws picked from so many of the guide by their importance weights.
         progress: Whether to show a bar.
 
     Raises:
-        ValueError: If a number does not fit, or the cardinalities do not fit the model.
+        ValueError: If a number does not fit, the cardinalities do not fit the model, or there are
+            proposals and what `infer` returns cannot resample.
 
     Example:
         >>> import pavi
@@ -186,6 +205,7 @@ def calibration(
         seed=seed,
         covariates=covariates,
         links=links,
+        proposals=proposals,
         progress=progress,
     )
     return Calibration(
@@ -197,11 +217,12 @@ def calibration(
                 bins=bins,
                 levels=levels,
             )
-            for number, (site, found) in enumerate(ranks.items())
+            for number, (site, found) in enumerate(ranks.sites.items())
         },
         simulations=simulations,
         draws=draws,
         levels=levels,
+        khat=ranks.khat,
     )
 
 

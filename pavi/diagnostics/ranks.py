@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, Protocol, final, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,7 +25,32 @@ class Sampler(Protocol):
         """Joint draws, see `pavi.Posterior.sample`."""
 
 
+@runtime_checkable
+class Resampler(Sampler, Protocol):
+    """What has a posterior's `resample` as well."""
+
+    def resample(
+        self, *sites: str, draws: int = ..., proposals: int = ..., seed: int = ...
+    ) -> Any:
+        """Importance-resampled joint draws, see `pavi.Posterior.resample`."""
+
+
 Inference = Callable[[PlateData], Sampler]
+
+
+@final
+@dataclass(frozen=True)
+class SimulatedRanks:
+    """Ranks of the values that data sets were simulated with.
+
+    Args:
+        sites: Per latent site and simulation, the ranks from 0 to `draws`, `(*plates, *event)`.
+        khat: Of the importance weights of every simulation, `(simulations,)`; None if draws are
+            the guide's own.
+    """
+
+    sites: Mapping[str, Sequence[Tensor]]
+    khat: Tensor | None
 
 
 def simulated_ranks(
@@ -37,8 +63,9 @@ def simulated_ranks(
     seed: int,
     covariates: Mapping[str, Tensor] | None = None,
     links: Links | None = None,
+    proposals: int | None = None,
     progress: bool = False,
-) -> dict[str, list[Tensor]]:
+) -> SimulatedRanks:
     """How many posterior draws lie below the value that a data set was simulated with.
 
     Simulation `k` and its posterior are a function of (seed, k) alone.
@@ -52,11 +79,14 @@ def simulated_ranks(
         seed: Of everything that is drawn.
         covariates: Of every simulation; standard normal where not given.
         links: Of every simulation; at random where not given.
+        proposals: How many draws of the guide the draws are picked from by their importance
+            weights; None takes the guide's own.
         progress: Whether to show a bar.
 
-    Returns:
-        Per latent site and simulation, the ranks from 0 to `draws`, `(*plates, *event)`.
+    Raises:
+        ValueError: If there are proposals and what `infer` returns cannot resample.
     """
+    khats: list[float] = []
     ranks: dict[str, list[Tensor]] = {site: [] for site in model.latents}
     for number in track(numbers, "calibration", disable=not progress):
         rng = np.random.default_rng([seed, number])
@@ -64,10 +94,21 @@ def simulated_ranks(
         drawn, noise = (int(n) for n in rng.integers(2**63 - 1, size=2))
         simulation = model.simulate(sizes, seed=drawn, covariates=covariates, links=links)
         data = PlateData.from_arrays(simulation.arrays, model, links=simulation.links)
-        values = infer(data).sample(draws=draws, seed=noise)
+        posterior = infer(data)
+        if proposals is None:
+            values = posterior.sample(draws=draws, seed=noise)
+        elif not isinstance(posterior, Resampler):
+            raise ValueError(
+                "proposals are for posteriors that can resample, such as pavi's; got a "
+                f"{type(posterior).__name__}. Leave proposals out."
+            )
+        else:
+            found = posterior.resample(draws=draws, proposals=proposals, seed=noise)
+            values = found.values
+            khats.append(found.khat)
         for site, true in simulation.latents.items():
             ranks[site].append((values[site] < true).sum(0))
-    return ranks
+    return SimulatedRanks(ranks, None if proposals is None else torch.tensor(khats))
 
 
 def random_entries(ranks: Sequence[Tensor], *, seed: int, number: int) -> Tensor:

@@ -6,8 +6,16 @@ one over the number of events, a normal measurement at
 .. math:: \log \frac{s + 1/2}{n} \qquad \text{or} \qquad \log \frac{s + 1/2}{n - s + 1/2}
 
 for a sum `s` over `n` observations, of precision `s` or :math:`s (n - s) / n`, which is log-linear
-in `s` and `n`. So with these beside the means an encoder finds by its linear path what it would
-otherwise have to bend out of a mean that ranges over orders of magnitude.
+in `s` and `n`. One Newton step from zero makes of them a measurement of the slope on a covariate
+`x` as well, with its precision, of which the logarithm is taken:
+
+.. math:: \frac{\sum_i (x_i - \bar x)\, y_i}{\lambda}, \quad
+    \lambda = v \sum_i (x_i - \bar x)^2 + \tfrac12, \qquad
+    v = \frac{s + 1/2}{n} \quad \text{or} \quad p (1 - p),\ p = \frac{s + 1/2}{n + 1}.
+
+The half keeps it near zero where there is next to no information. So with these beside the means
+an encoder finds by its linear path what it would otherwise have to bend out of means that range
+over orders of magnitude.
 
 Reference:
     Haldane (1956), The estimation and significance of the logarithm of a ratio of frequencies;
@@ -33,7 +41,7 @@ HALF = 0.5
 
 @final
 class EmpiricalLinks(nn.Module):
-    """The empirical logarithm or logit of each group's mean, of the sites that have one.
+    """The empirical logarithm or logit of each group's mean, with slopes, of sites that have one.
 
     These are the observed sites of a frame whose values are counts, or zero and one.
 
@@ -60,10 +68,18 @@ class EmpiricalLinks(nn.Module):
             )
             for name in self._is_count
         }
-        self.size = sum(prod(model.sites[name].event_shape) for name in self._is_count)
+        covariates = sum(prod(model.sites[name].event_shape) for name in frame.covariates)
+        entries = sum(prod(model.sites[name].event_shape) for name in self._is_count)
+        self.size = entries * (1 + 2 * covariates)
 
-    def forward(self, batch: PlateBatch, groups: Groups) -> Tensor:
-        """The numbers of every group, `(*coarser plates, size)`."""
+    def forward(self, batch: PlateBatch, groups: Groups, covariates: Tensor) -> Tensor:
+        """The numbers of every group, `(*coarser plates, size)`.
+
+        Args:
+            batch: The values.
+            groups: The rows of the frame by those above.
+            covariates: Of every row, standardised, `(*finer plates, covariates)`.
+        """
         parts = [groups.counts[..., :0]]
         for name, is_count in self._is_count.items():
             value = batch.values[name].to(batch.like)
@@ -73,10 +89,26 @@ class EmpiricalLinks(nn.Module):
                 held = batch.present[name].to(value).unsqueeze(-1)
             rows = torch.cat([torch.where(held > 0, value, 0.0), held], dim=-1)
             rows = self._alignments[name](rows.unsqueeze(0), batch).squeeze(0)
-            total = groups.mean(rows) * groups.counts
-            events, number = total[..., :-1], total[..., -1:]
-            against = number.clamp(min=EMPTY) if is_count else number - events + HALF
-            parts.append((events + HALF).log() - against.log())
+            value, held = rows[..., :-1], rows[..., -1:]
+            x = covariates * held
+            products = (value.unsqueeze(-1) * x.unsqueeze(-2)).flatten(-2)
+            sizes = [value.shape[-1], 1, x.shape[-1], x.shape[-1], products.shape[-1]]
+            total = groups.mean(torch.cat([value, held, x, x.square(), products], dim=-1))
+            sums = (total * groups.counts).split(sizes, dim=-1)
+            events, number, sum_x, squares, products = sums
+            some = number.clamp(min=EMPTY)
+            if is_count:
+                parts.append((events + HALF).log() - some.log())
+                information = (events + HALF) / some
+            else:
+                parts.append((events + HALF).log() - (number - events + HALF).log())
+                share = (events + HALF) / (number + 1)
+                information = share * (1 - share)
+            apart = (squares - sum_x.square() / some).clamp(min=0.0).unsqueeze(-2)
+            score = products.unflatten(-1, (sizes[0], sizes[2]))
+            score = score - (events / some).unsqueeze(-1) * sum_x.unsqueeze(-2)
+            precision = information.unsqueeze(-1) * apart + HALF
+            parts += [(score / precision).flatten(-2), precision.log().flatten(-2)]
         return torch.cat(parts, dim=-1)
 
 

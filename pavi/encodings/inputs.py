@@ -30,6 +30,7 @@ class FrameInputs(nn.Module):
 
     Attributes:
         size: How many numbers a row has.
+        covariates: Which of these are its covariates.
     """
 
     def __init__(self, model: HierarchicalModel, frame: Frame) -> None:
@@ -48,6 +49,7 @@ class FrameInputs(nn.Module):
             self.register_buffer(f"center_{name}", torch.zeros(size))
             self.register_buffer(f"width_{name}", torch.ones(size))
         total = sum(sizes.values())
+        self.covariates = slice(sum(sizes[name] for name in frame.observed), total)
         left, right = torch.triu_indices(total, total)
         if total > ALL_PRODUCTS:
             left = right = torch.arange(total)

@@ -184,7 +184,9 @@ class MessagePassingEncoder(Encoder):
         log_count = grouped.counts.log()
         if not self._leaf[fine]:
             return log_count
-        linked = self.links[fine](batch, grouped)
+        inputs = self.inputs[fine]
+        assert isinstance(inputs, FrameInputs)
+        linked = self.links[fine](batch, grouped, read[fine][..., inputs.covariates])
         return torch.cat([log_count, grouped.mean(read[fine]), linked], dim=-1)
 
     def _groups(self, batch: PlateBatch, sweep: Sweep | None) -> dict[Pair, Groups]:

@@ -75,6 +75,20 @@ def test_too_wide_and_shifted_ones_are_told_apart():
     assert low.verdict("mu") in str(low)
 
 
+def test_importance_weights_make_a_wide_guide_calibrated():
+    drawn = calibrated(guide_at(1.3), simulations=100)
+    assert drawn.verdict("mu").startswith("too wide")
+    assert drawn.khat is None
+    # Of ten latents, each too wide by 1.3: weights are bounded, and 40% of the proposals count.
+    picked = calibrated(guide_at(1.3), simulations=100, proposals=2000)
+    assert picked.verdict("mu") == picked.verdict("mu_g") == "calibrated"
+    assert picked.khat is not None
+    assert picked.khat.shape == (100,)
+    assert (picked.khat < 0.7).all()
+    assert "importance weights; k-hat above 0.7 in 0" in str(picked)
+    assert "importance" not in str(drawn)
+
+
 def test_simulations_are_a_function_of_the_seed():
     few = {"simulations": 10, "bins": 2, "draws": 19}
     one, other, third = (calibrated(guide_at(1.0), seed=seed, **few) for seed in (1, 1, 2))
@@ -168,3 +182,12 @@ def test_what_cannot_infer_is_refused():
 def test_cardinalities_must_fit_the_model():
     with pytest.raises(ValueError, match=r"cardinalities lack the plates \['obs'\]"):
         calibration(MODEL, guide_at(1.0), {"group": 3}, progress=False)
+
+
+def test_proposals_need_a_posterior_that_resamples():
+    class Prior:
+        def sample(self, *sites, draws=1, seed=0):
+            return {}
+
+    with pytest.raises(ValueError, match=r"proposals are for posteriors that can .* got a Prior"):
+        calibrated(lambda data: Prior(), proposals=500)

@@ -9,7 +9,7 @@ from torch import nan, tensor
 from torch.distributions import Bernoulli, Normal, Poisson
 from torch.testing import assert_close
 
-from pavi import DeepSetEncodings, HierarchicalModel, Latent, Observed, Plate, PlateData
+from pavi import Covariate, DeepSetEncodings, HierarchicalModel, Latent, Observed, Plate, PlateData
 from pavi.posterior.encode import encode
 
 GROUPS = np.array([0, 1, 1, 2, 2, 2])
@@ -33,7 +33,9 @@ def linked(model, arrays, *, rows=None):
     encoder = DeepSetEncodings().build(model, data.cardinalities).double()
     batch = data.batch(rows)
     (groups,) = encoder._groups(batch, None).values()
-    return encoder.links[0](batch, groups)
+    encoder.inputs[0].standardise(batch)
+    read = encoder.inputs[0](batch)
+    return encoder.links[0](batch, groups, read[..., encoder.inputs[0].covariates])
 
 
 def test_counts_have_the_empirical_logarithm_of_their_rate():
@@ -46,6 +48,43 @@ def test_answers_have_the_empirical_logit_of_their_share():
     model = model_of(y=lambda b: Bernoulli(logits=b))
     found = linked(model, {"y": tensor([1, 1, 0, 0, 0, 0])})
     assert_close(found, tensor([[1.5 / 0.5], [1.0], [0.5 / 3.5]]).double().log())
+
+
+@pytest.mark.parametrize("likelihood", [Poisson, Bernoulli])
+def test_a_slope_is_one_newton_step_with_its_information(likelihood):
+    """Of the last two observations, one lacks its value; covariates are standardised over all."""
+    model = HierarchicalModel(
+        [Plate("group"), Plate("obs", within="group")],
+        {
+            "b": Latent(lambda: Normal(0.0, 1.0), "group"),
+            "x": Covariate("obs", event_shape=(2,)),
+            "y": Observed(lambda b, x: of_predictor(likelihood, b + x.sum(-1)), "obs"),
+        },
+    )
+    x = torch.randn(6, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) + 5.0
+    y = tensor([1.0, 1.0, 0.0, 1.0, nan, 1.0])
+    found = linked(model, {"x": x, "y": y})
+    z = (x - x.mean(0)) / x.std(0, correction=0)
+    for group in range(3):
+        kept = torch.tensor((group == GROUPS).tolist()) & y.isfinite()
+        slopes = torch.zeros(2, dtype=torch.float64)
+        count, events = kept.sum(), y[kept].sum()
+        mean = (events + 0.5) / (count + (likelihood is Bernoulli))
+        link = mean.log() if likelihood is Poisson else mean.logit()
+        away = z[kept] - z[kept].mean(0)
+
+        def log_density(slopes, away=away, kept=kept, link=link):
+            given = of_predictor(likelihood, link + (away * slopes).sum(-1))
+            return given.log_prob(y[kept].double()).sum()
+
+        score = torch.autograd.functional.jacobian(log_density, slopes)
+        information = 0.5 - torch.autograd.functional.hessian(log_density, slopes).diagonal()
+        assert_close(found[group, 1:3], score / information)
+        assert_close(found[group, 3:], information.log())
+
+
+def of_predictor(likelihood, eta):
+    return likelihood(eta.exp()) if likelihood is Poisson else likelihood(logits=eta)
 
 
 def test_real_values_have_none():
