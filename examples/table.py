@@ -8,6 +8,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from pavi.interop.reference import CONVERGED, format_r_hat
+
 HEAD = """# Examples on real data
 
 `python -m examples` writes all of this from kept draws by NUTS, `python -m examples.NAME` one
@@ -108,8 +110,8 @@ def _facts(found: dict[str, Any]) -> str:
     if "divergences" in reference:
         text += f", {reference['divergences']} divergences"
     if "largest_r_hat" in reference:
-        text += f", largest R-hat {reference['largest_r_hat']:.3f}"
-        text += "" if reference["largest_r_hat"] <= 1.01 else " (**not converged**)"
+        text += f", largest R-hat {format_r_hat(reference['largest_r_hat'])}"
+        text += "" if reference["largest_r_hat"] <= CONVERGED else " (**not converged**)"
     if "smallest_ess" in reference:
         text += f", smallest ESS {reference['smallest_ess']:,.0f}"
     return text + "."
