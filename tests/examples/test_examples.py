@@ -38,6 +38,15 @@ def test_an_example_fits_and_draws(name):
     assert torch.isfinite(torch.tensor(posterior.elbo(draws=4).mean))
 
 
+def test_sleepstudy_counts_in_whole_days():
+    example = import_module("examples.sleepstudy").EXAMPLE
+    model = example.model()
+    posterior = example.fit(model, example.data(model), steps=2, seed=0)
+    ticks = example.figure(posterior).axes[0].get_xticks()
+    assert len(ticks) > 1
+    assert all(tick == int(tick) for tick in ticks)
+
+
 def test_the_curve_solves_its_equations():
     """The amount in the gut decays, what leaves it enters the blood, and is cleared from there."""
     theta = torch.tensor([-2.5, 0.4, -3.2], dtype=torch.float64)
