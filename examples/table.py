@@ -49,6 +49,7 @@ def write_table(folder: Path) -> None:
         z, worst = max((abs(r["z"]), name) for fit in fits for name, r in fit["globals"].items())
         ratios = [row["sd_ratio"] for fit in fits for row in fit["globals"].values()]
         elbos = [fit["elbo"] for fit in fits]
+        span = dict.fromkeys(f"{elbo:.2f}" for elbo in (min(elbos), max(elbos)))
         agreeing = f"{sum(fit['agrees'] for fit in fits)} of {len(fits)}"
         mean = {key: fmean(f[key] for f in fits) for key in ("seconds", "cpu_seconds")}
         lines.append(
@@ -60,7 +61,7 @@ def write_table(folder: Path) -> None:
                     f"{z:.2f} (`{worst}`)",
                     f"{min(ratios):.2f} to {max(ratios):.2f}",
                     _effects(fits) or "-",
-                    f"{min(elbos):.2f} to {max(elbos):.2f}",
+                    " to ".join(span),
                     agreeing if all(fit["agrees"] for fit in fits) else f"**{agreeing}**",
                     _seconds(mean),
                     _seconds(found["reference"]),
