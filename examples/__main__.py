@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = given.names or NAMES
     # Once, before any result is overwritten, which would make the working tree dirty.
     command = command_line("examples", sys.argv[1:] if arguments is None else arguments)
-    origin = provenance(seed=given.seed, command=command)
+    origin = provenance(seed=given.seeds, command=command)
     console = Console()
     for number, name in enumerate(names, start=1):
         example: Example = import_module(f"examples.{name}").EXAMPLE
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run(
             example,
             steps=example.steps,
-            seed=given.seed,
+            seeds=given.seeds,
             out=given.out,
             fresh=given.fresh,
             origin=origin,

@@ -61,11 +61,11 @@ def main(example: Example, arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     # Before any result is overwritten, which would make the working tree dirty.
     command = command_line(module, sys.argv[1:] if arguments is None else arguments)
-    origin = provenance(seed=given.seed, command=command)
+    origin = provenance(seed=given.seeds, command=command)
     run(
         example,
         steps=given.steps,
-        seed=given.seed,
+        seeds=given.seeds,
         out=given.out,
         fresh=given.fresh,
         origin=origin,
@@ -74,7 +74,9 @@ def main(example: Example, arguments: Sequence[str] | None = None) -> None:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what one example and all of them take alike."""
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="SEED", help="a fit of each"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS, help="a folder")
     parser.add_argument(
         "--fresh", action="store_true", help="draw the reference again, instead of the kept one"
@@ -85,64 +87,86 @@ def run(
     example: Example,
     *,
     steps: int,
-    seed: int,
+    seeds: Sequence[int],
     out: Path,
     fresh: bool,
     origin: Mapping[str, object],
 ) -> None:
     """Fit, compare and draw; write `NAME.png`, `NAME.json` and the table of all examples.
 
-    Where draws of the reference are kept, `NAME-globals.png` shows its marginals beside ours.
+    Figures are of the first seed. Where draws of the reference are kept, `NAME-globals.png` shows
+    its marginals beside ours.
 
     Args:
         example: The example.
-        steps: Of the fit.
-        seed: Of the fit.
+        steps: Of each fit.
+        seeds: Of the fits.
         out: A folder.
         fresh: Whether to draw the reference again.
         origin: Where the results come from, see `provenance`.
     """
     model = example.model()
     data = example.data(model)
-    began, spent = time.perf_counter(), time.process_time()
-    posterior = example.fit(model, data, steps=steps, seed=seed)
-    seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - spent
-    elbo = posterior.elbo(draws=512)
     reference = (
         example.reference()
         if example.reference is not None
         else kept_reference(example.name, model, data, fresh=fresh, settings=example.nuts)
     )
-    comparison = compare(posterior, reference.moments, draws=20_000)
     console = Console()
-    console.print(comparison)
-    verdict = "agrees" if comparison.agrees() else "DIFFERS"
-    console.print(
-        f"fit {seconds:.0f} s, NUTS {reference.facts['seconds']:.0f} s; ELBO {elbo.mean:,.2f} "
-        f"\N{PLUS-MINUS SIGN} {elbo.standard_error:.2f}; {verdict}"
-    )
     out.mkdir(parents=True, exist_ok=True)
-    example.figure(posterior).savefig(out / f"{example.name}.png", dpi=150)
-    if reference.draws:
-        drawn = posterior.sample(*reference.draws, draws=20_000)
-        marginals(drawn, reference.draws).savefig(out / f"{example.name}-globals.png", dpi=150)
+    fits = []
+    for seed in seeds:
+        began, spent = time.perf_counter(), time.process_time()
+        posterior = example.fit(model, data, steps=steps, seed=seed)
+        seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - spent
+        elbo = posterior.elbo(draws=512)
+        comparison = compare(posterior, reference.moments, draws=20_000)
+        console.print(comparison)
+        verdict = "agrees" if comparison.agrees() else "DIFFERS"
+        console.print(
+            f"seed {seed}: fit {seconds:.0f} s, NUTS {reference.facts['seconds']:.0f} s; "
+            f"ELBO {elbo.mean:,.2f} \N{PLUS-MINUS SIGN} {elbo.standard_error:.2f}; {verdict}"
+        )
+        if seed == seeds[0]:
+            draw(example, posterior, reference, out=out)
+        fits.append(
+            {
+                "seed": seed,
+                "seconds": seconds,
+                "cpu_seconds": cpu_seconds,
+                "elbo": elbo.mean,
+                "elbo_se": elbo.standard_error,
+                "agrees": comparison.agrees(),
+                **_plain(comparison),
+            }
+        )
     result = {
         "title": example.title,
         "rows": dict(data.cardinalities),
         "latents": model.num_latents(data.cardinalities),
-        "seconds": seconds,
-        "cpu_seconds": cpu_seconds,
         "steps": steps,
-        "elbo": elbo.mean,
-        "elbo_se": elbo.standard_error,
-        "agrees": comparison.agrees(),
         "reference": dict(reference.facts),
-        **_plain(comparison),
+        "fits": fits,
         "provenance": dict(origin),
     }
     (out / f"{example.name}.json").write_text(json.dumps(result, indent=1) + "\n")
     write_table(out)
     console.print(f"{example.name}.png, {example.name}.json and README.md are in {out}")
+
+
+def draw(example: Example, posterior: Posterior, reference: Reference, *, out: Path) -> None:
+    """The figures of one fit.
+
+    Args:
+        example: The example.
+        posterior: The fit.
+        reference: By NUTS.
+        out: A folder.
+    """
+    example.figure(posterior).savefig(out / f"{example.name}.png", dpi=150)
+    if reference.draws:
+        drawn = posterior.sample(*reference.draws, draws=20_000)
+        marginals(drawn, reference.draws).savefig(out / f"{example.name}-globals.png", dpi=150)
 
 
 def _plain(comparison: Comparison) -> dict[str, Any]:

@@ -20,11 +20,11 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("pavi-torch", "torch", "pytorch-lightning", "zuko", "numpy", "omegaconf")
 
 
-def provenance(*, seed: int, command: Sequence[str]) -> dict[str, object]:
+def provenance(*, seed: int | list[int], command: Sequence[str]) -> dict[str, object]:
     """What it takes to repeat a run, as plain values.
 
     Args:
-        seed: Of the run.
+        seed: Of the run, or those of its fits.
         command: The command line.
     """
     status = _git("status", "--porcelain")

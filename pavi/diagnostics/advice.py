@@ -42,6 +42,11 @@ def advice(
         lines.append(
             f"Larger batches ({remedies.batch()}), which make the course of the ELBO readable."
         )
+    if course is not None and (course.rising or course.falling) and levels:
+        lines.append(
+            f"Larger batches ({remedies.batch()}) if a step sees few of the rows: each is updated "
+            "more often, and the gradients of the globals are less noisy."
+        )
     if globals_ is not None and globals_.noisy:
         lines.append(
             f"More inner draws: {remedies.inner()} with four times as many, then judge again."

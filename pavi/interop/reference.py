@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from math import isfinite
 from typing import final
 
@@ -15,6 +16,17 @@ from torch import Tensor
 # Split R-hat above which chains have not mixed; Vehtari et al. (2021), Rank-normalization,
 # folding, and localization: an improved R-hat, say 1.01.
 CONVERGED = 1.01
+
+
+def format_r_hat(value: float) -> str:
+    """An R-hat with two decimals, or as many as it takes to see on which side of 1.01 it is.
+
+    Example:
+        >>> format_r_hat(1.83412), format_r_hat(1.0104)
+        ('1.83', '1.0104')
+    """
+    texts = (f"{value:.{digits}f}" for digits in count(2))
+    return next(text for text in texts if (float(text) > CONVERGED) == (value > CONVERGED))
 
 
 @final
@@ -75,7 +87,8 @@ class ReferencePosterior:
         """Why not to measure a fit by these draws, and what to do; None if they converged."""
         if self.converged:
             return None
-        reason = f"largest R-hat {self.largest_r_hat:.4f}, which should not exceed {CONVERGED}"
+        worst = format_r_hat(self.largest_r_hat)
+        reason = f"largest R-hat {worst}, which should not exceed {CONVERGED}"
         if self.divergences:
             reason += f"; {self.divergences} divergent transitions"
         return (
@@ -104,7 +117,7 @@ class ReferencePosterior:
             table.add_column(column, justify="left" if column == "site" else "right")
         for name, value in self.r_hat.items():
             size, least = f"{value.numel():,}", f"{float(self.ess[name].min()):,.0f}"
-            table.add_row(name, size, f"{float(value.max()):.3f}", least)
+            table.add_row(name, size, format_r_hat(float(value.max())), least)
         yield table
 
     def __str__(self) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
@@ -12,6 +12,38 @@ from pavi.core import HierarchicalModel
 from pavi.data import PlateData
 
 SAMPLE_DIMS = ("chain", "draw")
+
+
+@final
+class RowLabels(Mapping[str, np.ndarray]):
+    """Per plate `labels`, made when they are first asked for.
+
+    Args:
+        data: The data.
+
+    Raises:
+        KeyError: From `[plate]`, if there is no such plate.
+    """
+
+    def __init__(self, data: PlateData) -> None:
+        self._data, self._made = data, dict[str, np.ndarray]()
+
+    def __getitem__(self, plate: str) -> np.ndarray:
+        if plate not in self._data.model.plates:
+            raise KeyError(f"there is no plate {plate!r}; the plates are {list(self)}.")
+        if plate not in self._made:
+            self._made[plate] = labels(self._data, plate)
+        return self._made[plate]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._data.model.plates)
+
+    def __len__(self) -> int:
+        return len(self._data.model.plates)
+
+    def __repr__(self) -> str:
+        lines = (f"{p}: {len(own):,} rows, {_ends(own.tolist())}" for p, own in self.items())
+        return "\n".join(("RowLabels(", *(f"  {line}" for line in lines), ")"))
 
 
 def coordinates(data: PlateData, *, draws: int) -> dict[str, np.ndarray]:
@@ -88,6 +120,13 @@ def labels(data: PlateData, plate: str) -> np.ndarray:
         # Nothing above tells these rows apart: their numbers do.
         array = _texts(f"{_text(label)}#{row}" for row, label in enumerate(own))
     return array
+
+
+def _ends(names: Sequence[Any]) -> str:
+    """The first ones and the last, where there are more than a few."""
+    if len(names) <= 4:
+        return ", ".join(map(repr, names))
+    return f"{names[0]!r}, {names[1]!r}, ..., {names[-1]!r}"
 
 
 def _array(labels: Sequence[Any]) -> np.ndarray:

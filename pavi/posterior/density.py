@@ -84,26 +84,30 @@ def log_density(
 
 
 def _read(guide: Guide, data: PlateData, values: Mapping[str, Any]) -> dict[str, Tensor]:
-    model = guide.model
-    if set(values) != set(model.latents):
-        absent = [site for site in model.latents if site not in values]
-        unknown = [site for site in values if site not in model.latents]
+    model, latents = guide.model, list(guide.model.latents)
+    if absent := [site for site in latents if site not in values]:
         raise ValueError(
-            f"a density needs values of all latent sites {list(model.latents)}; got "
-            f"{list(values)}, which lacks {absent} and has {unknown} too many."
+            f"values of {absent} are missing; a density needs all latent sites {latents}, got "
+            f"{list(values)}."
         )
-    tensors = {site: torch.as_tensor(values[site]).to(data.like) for site in model.latents}
-    draws = None
+    if unknown := [site for site in values if site not in model.latents]:
+        raise ValueError(
+            f"{unknown} are no latent sites of the model; a density is of {latents} alone."
+        )
+    tensors = {site: torch.as_tensor(values[site]).to(data.like) for site in latents}
+    draws, first = None, latents[0]
     for site, tensor in tensors.items():
         spec = model.sites[site]
-        expected = [*(data.cardinalities[plate] for plate in spec.plates), *spec.event_shape]
-        if tensor.ndim == 1 + len(expected) and draws is None:
+        rows = {plate: data.cardinalities[plate] for plate in spec.plates}
+        expected = (*rows.values(), *spec.event_shape)
+        if site == first and tensor.ndim == 1 + len(expected):
             draws = len(tensor)
-        if list(tensor.shape) != [draws, *expected]:
-            axes = ", ".join(["draws", *map(str, expected)])
+        if tuple(tensor.shape) != (draws, *expected):
+            axes = ["draws" if site == first else f"{draws} draws as in {first!r}"]
+            axes += [f"{size} rows of {plate!r}" for plate, size in rows.items()]
+            axes += map(str, spec.event_shape)
             raise ValueError(
-                f"values of {site!r}: expected the shape ({axes}), plates in front of the event "
-                f"and draws in front of all{'' if draws is None else f', with {draws} draws'}; "
-                f"got {tuple(tensor.shape)}."
+                f"values of {site!r} have the shape {tuple(tensor.shape)}; expected "
+                f"({', '.join(axes)})."
             )
     return tensors

@@ -26,7 +26,7 @@ from pavi.posterior import (
     zarr_export,
 )
 from pavi.posterior.checks import check_draws, check_levels, check_observed, latent_sites
-from pavi.posterior.coordinates import labels
+from pavi.posterior.coordinates import RowLabels
 from pavi.posterior.encode import encode
 from pavi.posterior.extension import extended_guide
 from pavi.posterior.report import write_report
@@ -75,7 +75,7 @@ class Posterior:
         The labels of the data, or numbers where there are none; those that repeat in different
         parents have the parents' in front, as `a/1`. They are the coordinates of `to_arviz()`.
         """
-        return {plate: labels(self.data, plate) for plate in self.model.plates}
+        return RowLabels(self.data)
 
     def sample(
         self,

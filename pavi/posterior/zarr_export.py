@@ -35,6 +35,7 @@ def to_zarr(
     draws: int = 1000,
     seed: int = 0,
     budget: int = BUDGET,
+    overwrite: bool = False,
     progress: bool = False,
 ) -> None:
     """Write draws of all latents to a zarr folder part by part; all of it or nothing.
@@ -49,11 +50,12 @@ def to_zarr(
         draws: The number of draws.
         seed: Of the draws; with the same budget it gives the same ones.
         budget: How many numbers are held at a time.
+        overwrite: Whether to replace a zarr folder that is there.
         progress: Whether to show a bar.
 
     Raises:
         ImportError: Without zarr and xarray, which the extra `zarr` brings.
-        ValueError: If `path` exists and is no zarr folder.
+        ValueError: If `path` exists, and is no zarr folder or not to be replaced.
     """
     try:
         import xarray
@@ -69,6 +71,8 @@ def to_zarr(
     check_names(guide.model)
     if path.exists() and not (path / "zarr.json").is_file():
         raise ValueError(f"{path} exists and is not a zarr folder; choose another one.")
+    if path.exists() and not overwrite:
+        raise ValueError(f"{path} exists; choose another folder, or replace it by overwrite=True.")
     block = min(draws, max(1, budget // max(data.numbers().values(), default=1)))
     coords: dict[str, Any] = coordinates(data, draws=draws)
     coords |= event_coordinates(guide.model, sites) | parent_coordinates(data)

@@ -214,6 +214,12 @@ def test_describe_counts_the_rows_of_data(folder, capsys):
     assert Path("m.svg").stat().st_size > 1000
 
 
+def test_a_report_with_a_bar_says_no_more_in_a_pipe(fitted, capsys):
+    capsys.readouterr()
+    assert main(["report", "fit", "--draws", "20", "--no-check"]) == 0
+    assert capsys.readouterr().out == "The report is fit/report.html\n"
+
+
 def test_a_report_says_where_the_fit_comes_from(fitted, stored):
     assert main(["report", "fit", "--draws", "50", "--quiet"]) == 0
     html = Path("fit/report.html").read_text()

@@ -193,6 +193,12 @@ def test_a_fit_that_was_cut_short_is_told():
     assert not rising.trusted
     assert "still rising when the fit ended" in str(rising)
     assert rising.advice[0].startswith("More steps")
+    assert "Larger batches (batch=) if a step sees few of the rows" in rising.advice[1]
+    falling = pavi.Posterior(
+        posterior.trained, posterior.data, history=history(-torch.arange(50.0))
+    ).check(draws=200)
+    assert falling.advice[0].startswith("A smaller learning rate")
+    assert falling.advice[1] == rising.advice[1]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import import_module
 
 import pytest
@@ -13,6 +14,7 @@ from torch.distributions import Normal
 from examples.__main__ import NAMES
 from examples.__main__ import main as run_all
 from examples.example import RESULTS
+from examples.example import main as run_one
 from examples.marginals import marginals
 from examples.reference import keep, kept_reference
 from examples.stored import stored
@@ -34,6 +36,15 @@ def test_an_example_fits_and_draws(name):
     posterior = example.fit(model, data, steps=2, seed=0)
     assert isinstance(example.figure(posterior), Figure)
     assert torch.isfinite(torch.tensor(posterior.elbo(draws=4).mean))
+
+
+def test_sleepstudy_counts_in_whole_days():
+    example = import_module("examples.sleepstudy").EXAMPLE
+    model = example.model()
+    posterior = example.fit(model, example.data(model), steps=2, seed=0)
+    ticks = example.figure(posterior).axes[0].get_xticks()
+    assert len(ticks) > 1
+    assert all(tick == int(tick) for tick in ticks)
 
 
 def test_the_curve_solves_its_equations():
@@ -131,25 +142,50 @@ def test_all_examples_can_be_run_at_once(tmp_path):
         run_all(["no_such_example", "--out", str(tmp_path)])
 
 
-def test_the_table_names_the_worst_global(tmp_path):
+def _fit(seed, *, elbo, agrees, seconds, z, ratio, rms_z):
     row = {"mean": 1.0, "sd": 1.0, "reference_mean": 1.0, "reference_sd": 1.0}
+    return {
+        "seed": seed,
+        "seconds": seconds,
+        "cpu_seconds": seconds - 1,
+        "elbo": elbo,
+        "elbo_se": 0.1,
+        "agrees": agrees,
+        "globals": {
+            "a": {**row, "z": 0.1, "sd_ratio": 0.9},
+            "b": {**row, "z": z, "sd_ratio": ratio},
+        },
+        "plates": {"c": {"values": 2, "rms_z": rms_z, "sd_ratio": 1.0}},
+    }
+
+
+def test_the_table_has_the_worst_global_of_the_worst_seed(tmp_path):
     result = {
         "title": "numbers",
         "latents": 3,
-        "seconds": 5.0,
-        "cpu_seconds": 4.0,
         "steps": 10,
-        "elbo": -1.0,
-        "elbo_se": 0.1,
-        "agrees": False,
         "reference": {"sampler": "nutpie", "chains": 4, "seconds": 7.0},
-        "globals": {
-            "a": {**row, "z": 0.1, "sd_ratio": 0.9},
-            "b": {**row, "z": -0.5, "sd_ratio": 1.3},
-        },
-        "plates": {"c": {"values": 2, "rms_z": 0.05, "sd_ratio": 1.0}},
+        "fits": [
+            _fit(0, elbo=-1.0, agrees=True, seconds=4.0, z=0.2, ratio=1.1, rms_z=0.02),
+            _fit(1, elbo=-3.0, agrees=False, seconds=6.0, z=-0.5, ratio=1.3, rms_z=0.05),
+        ],
     }
     (tmp_path / "mine.json").write_text(json.dumps(result))
     write_table(tmp_path)
     text = (tmp_path / "README.md").read_text()
-    assert "| 0.50 (`b`) | 0.90 to 1.30 | c 0.050 | **no** | 5 (4) | 7 |" in text
+    assert (
+        "| 0.50 (`b`) | 0.90 to 1.30 | c 0.050 | -3.00 to -1.00 | **1 of 2** | 5 (4) | 7 |" in text
+    )
+    assert "| b | 1 | 1 | 1 | 1 | +0.20, -0.50 | 1.10, 1.30 |" in text
+
+
+def test_an_example_is_fitted_with_every_seed(tmp_path):
+    example = import_module("examples.verbagg").EXAMPLE
+    drawn = []
+    quick = replace(example, figure=lambda posterior: drawn.append(posterior) or Figure())
+    run_one(quick, ["--seeds", "3", "5", "--steps", "1", "--out", str(tmp_path)])
+    found = json.loads((tmp_path / "verbagg.json").read_text())
+    assert found["provenance"]["seed"] == [3, 5]
+    assert [fit["seed"] for fit in found["fits"]] == [3, 5]
+    assert found["fits"][0]["elbo"] != found["fits"][1]["elbo"]
+    assert len(drawn) == 1

@@ -12,6 +12,7 @@ import pavi
 from pavi import Latent, Observed, Plate, PlateData
 from pavi.interop import Comparison, Moments, ReferencePosterior, compare
 from pavi.interop.comparison import GlobalRow
+from pavi.interop.reference import format_r_hat
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +85,21 @@ def test_other_data_are_refused(posterior):
 
 
 @pytest.mark.parametrize(
+    ("r_hat", "text"),
+    [(1.0, "1.00"), (1.0096, "1.01"), (1.01, "1.01"), (1.0152, "1.02"), (1.0123, "1.012"),
+     (1.01003, "1.01003"), (2.5, "2.50"), (float("inf"), "inf")],
+)  # fmt: skip
+def test_an_r_hat_has_the_digits_that_tell_its_side_of_the_bound(r_hat, text):
+    assert format_r_hat(r_hat) == text
+
+
+@pytest.mark.parametrize(
     ("r_hat", "divergences", "doubt"),
     [
         (1.0099, 0, None),
         (1.0101, 0, "largest R-hat 1.0101, which should not exceed 1.01\\)"),
+        (1.83412, 0, "largest R-hat 1.83, which"),
+        (torch.nan, 0, "largest R-hat nan, which"),
         (1.0, 3, "3 divergent transitions"),
     ],
 )
@@ -108,5 +120,7 @@ def test_a_comparison_says_whether_its_reference_is_one(posterior, r_hat, diverg
         assert "not converged" not in str(found)
         return
     assert re.search(doubt, found.doubt)
+    # The table of the sites shows as many digits as the caption.
+    assert f" {format_r_hat(r_hat)} " in str(reference)
     for told in (str(found), str(reference)):
         assert "has not converged" in " ".join(told.split())

@@ -59,12 +59,15 @@ def test_values_may_be_arrays(exact):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"mu": None}, r"values of all latent sites \['mu', 'mu_g'\]; .*lacks \['mu'\]"),
-        ({"tau": torch.ones(3)}, r"has \['tau'\] too many"),
+        ({"mu": None}, r"values of \['mu'\] are missing; .* all latent sites \['mu', 'mu_g'\], got "
+         r"\['mu_g'\]"),
+        ({"tau": torch.ones(3)}, r"\['tau'\] are no latent sites .* is of \['mu', 'mu_g'\] alone"),
         ({"mu_g": torch.zeros(3, 4, 2)},
-         r"values of 'mu_g': expected the shape \(draws, 5, 2\), .*with 3 draws; got \(3, 4, 2\)"),
-        ({"mu_g": torch.zeros(2, 5, 2)}, r"with 3 draws; got \(2, 5, 2\)"),
-        ({"mu": torch.zeros(2)}, r"values of 'mu': expected the shape \(draws, 2\).*got \(2,\)"),
+         r"values of 'mu_g' have the shape \(3, 4, 2\); expected \(3 draws as in 'mu', "
+         r"5 rows of 'group', 2\)"),
+        ({"mu_g": torch.zeros(2, 5, 2)}, r"shape \(2, 5, 2\); expected \(3 draws as in 'mu', 5 r"),
+        ({"mu": torch.zeros(2)}, r"values of 'mu' have the shape \(2,\); expected \(draws, 2\)"),
+        ({"mu": torch.zeros(3, 4)}, r"'mu' have the shape \(3, 4\); expected \(draws, 2\)"),
     ],
 )  # fmt: skip
 def test_values_that_do_not_fit(exact, change, message):

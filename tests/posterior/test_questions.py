@@ -66,6 +66,24 @@ def test_labels_are_those_of_the_rows_of_draws(posterior):
     assert draws.shape[1] == len(posterior.labels["patient"])
 
 
+def test_labels_of_a_plate_that_is_not_there_name_those_that_are():
+    nested = narrow_posterior("ragged nest")
+    with pytest.raises(KeyError, match=r"no plate 'nope'; the plates are \['lea', 'school', 'p"):
+        nested.labels["nope"]
+    assert "nope" not in nested.labels
+
+
+def test_labels_are_shown_by_their_ends():
+    nested = narrow_posterior("ragged nest")
+    lines = repr(nested.labels).splitlines()
+    assert lines[:3] == [
+        "RowLabels(",
+        "  lea: 3 rows, 'A', 'B', 'C'",
+        "  school: 5 rows, 'C/1', 'A/1', ..., 'B/2'",
+    ]
+    assert len(lines) == 2 + len(nested.labels)
+
+
 def test_labels_are_the_coordinates_of_the_export_for_every_plate():
     nested = narrow_posterior("ragged nest")
     found = nested.to_arviz(draws=5, groups=("posterior",))["posterior"].coords

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
+import struct
 
 import numpy as np
 import pytest
 from torch.distributions import HalfNormal, Normal
 
 import pavi
+from experiments.report_pictures import (
+    BROWSERS,
+    WINDOWS,
+    installed_browser,
+    opened_browser,
+    photograph,
+)
 from pavi import Covariate, HierarchicalModel, Latent, Observed, Plate
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PHONE, DESKTOP = (390, 844), (1280, 900)
 
 
@@ -54,15 +60,12 @@ def report(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    found = installed_browser()
     if found is None:
         pytest.skip(f"no browser is installed; looked for {', '.join(BROWSERS)}")
-    with playwright.sync_playwright() as running:
-        # A browser run by root, as in containers, has no sandbox.
-        opened = running.chromium.launch(executable_path=found, args=["--no-sandbox"])
+    with opened_browser(found) as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture(params=[PHONE, DESKTOP], ids=["phone", "desktop"])
@@ -132,3 +135,12 @@ def test_texts_are_large_enough_to_read(page):
         ".map(e => parseFloat(getComputedStyle(e).fontSize))"
     )
     assert min(sizes) >= 12
+
+
+def test_a_whole_report_is_photographed(report, browser, tmp_path):
+    photograph(report, tmp_path, browser=browser)
+    for name, (width, scale) in WINDOWS.items():
+        head = (tmp_path / f"{name}.png").read_bytes()[:24]
+        across, down = struct.unpack(">II", head[16:])
+        assert across == width * scale
+        assert down > 900 * scale

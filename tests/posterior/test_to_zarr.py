@@ -118,22 +118,25 @@ def test_a_write_that_fails_leaves_the_old_draws_or_nothing(before, tmp_path, mo
 
     monkeypatch.setattr(JointDraws, "parts", failing)
     with pytest.raises(OSError, match="no space"):
-        posterior.to_zarr(path, draws=5, budget=1)
+        posterior.to_zarr(path, draws=5, budget=1, overwrite=True)
     assert [found.name for found in tmp_path.iterdir()] == (["draws"] if before else [])
     if before:
         assert read(path).sizes["draw"] == 3
 
 
-def test_old_draws_are_replaced_and_other_folders_are_not(tmp_path):
+def test_old_draws_are_replaced_on_request_and_other_folders_never(tmp_path):
     posterior = narrow_posterior("ragged nest")
-    for draws in (3, 4):
-        posterior.to_zarr(str(tmp_path / "draws"), draws=draws)
+    posterior.to_zarr(str(tmp_path / "draws"), draws=3)
+    with pytest.raises(ValueError, match=r"draws exists; .* or replace it by overwrite=True"):
+        posterior.to_zarr(tmp_path / "draws", draws=4)
+    assert read(tmp_path / "draws").sizes["draw"] == 3
+    posterior.to_zarr(tmp_path / "draws", draws=4, overwrite=True)
     assert read(tmp_path / "draws").sizes["draw"] == 4
     (tmp_path / "thesis").mkdir()
     with pytest.raises(
         ValueError, match=r"thesis exists and is not a zarr folder; choose another"
     ):
-        posterior.to_zarr(tmp_path / "thesis")
+        posterior.to_zarr(tmp_path / "thesis", overwrite=True)
     with pytest.raises(ValueError, match="draws must be an integer of at least 1"):
         posterior.to_zarr(tmp_path / "draws", draws=0)
 

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich import get_console
 from rich.progress import track
 
 from pavi.diagnostics import PythonRemedies, Remedies
@@ -61,7 +62,9 @@ def write_report(
     )
     # A fixed salt in place of random ids: the same fit gives the same images.
     with rc_context({"svg.hashsalt": "pavi"}):
-        found = [part() for part in track(parts, "report", disable=not progress, transient=True)]
+        # What comes of a bar where nothing can be erased, as in a file, is an empty line.
+        hidden = not (progress and get_console().is_interactive)
+        found = [part() for part in track(parts, "report", disable=hidden, transient=True)]
     html = render(
         title=title,
         lead=_lead(posterior),
