@@ -6,11 +6,11 @@ numbers a row, of which a step draws :math:`n_i` on a rank, on `R` ranks in sing
 .. math::
     \text{bytes a rank sends a step} &= 4 W + \sum_{i\ \text{common}} (n_i (8 + 4 d_i) + 8)
         + \text{a few} \\
-    \text{bytes of tables on a rank} &= \sum_{i\ \text{split}} \frac{r_i}{R} (12 d_i + 8)
-        + \sum_{i\ \text{common}} r_i (12 d_i + 8) + 12 W \\
+    \text{bytes of tables on a rank} &= \sum_{i\ \text{split}} \frac{r_i}{R} (12 d_i + 12)
+        + \sum_{i\ \text{common}} r_i (12 d_i + 12) + 12 W \\
     \text{seconds a step} &= (a + b\, n)\, m_R + \sum_c t_c
 
-A row holds its encoding, two moments, a count and what corrects the first moment. A gradient of a
+A row holds its encoding, two moments and three numbers about its updates. A gradient of a
 common table travels as row numbers of 8 bytes and values. None of the first line grows with a
 cardinality: :math:`n_i` is what is drawn. `a` and `b` are a rank's time for a step of `n` subjects
 x vertices. Ranks wait for the slowest, :math:`m_R = E[\max_R T] / E[T]`. A collective of `B` bytes
@@ -169,7 +169,7 @@ class Costs:
         total = 3.0 * BYTES * self.weights
         for table in self.tables:
             rows = table.rows / ranks if table.split else table.rows
-            total += rows * BYTES * (3 * table.width + 2)
+            total += rows * BYTES * (3 * table.width + 3)
         return total
 
     def step_seconds(self, ranks: int) -> float:
