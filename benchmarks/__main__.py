@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.ranks.launch import last_line
 from pavi.files import write_text
 
 KEPT = Path(__file__).parents[1] / "results" / "benchmarks.txt"
@@ -62,16 +62,8 @@ def printed_by(command: str) -> str:
     Raises:
         RuntimeError: If it fails, with what it said.
     """
-    run = subprocess.run(
-        [sys.executable, "-m", *shlex.split(f"benchmarks.{command}")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    lines = [line for line in run.stdout.splitlines() if line.startswith("{")]
-    if run.returncode or not lines:
-        raise RuntimeError(f"{command} failed (exit code {run.returncode}):\n{run.stderr[-2000:]}")
-    return lines[-1]
+    modules = shlex.split(f"benchmarks.{command}")
+    return last_line([sys.executable, "-m", *modules], command)
 
 
 def main() -> int:

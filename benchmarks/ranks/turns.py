@@ -14,7 +14,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -23,6 +22,8 @@ from typing import IO, Any, final
 
 import pytorch_lightning as pl
 from rich.progress import track
+
+from benchmarks.ranks.launch import one_thread, rank_command
 
 # A turn of fewer steps says little, and so do the first steps of a run, which build what later
 # ones have.
@@ -155,13 +156,12 @@ def complete(said: Sequence[Sequence[dict[int, float]]]) -> list[list[list[float
 
 
 def _started(module: str, ranks: int, turns: Turns, errors: IO[str]) -> subprocess.Popen[str]:
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
     return subprocess.Popen(
         [
-            *(sys.executable, *(torchrun if ranks > 1 else []), "-m", module),
+            *rank_command(module, ranks),
             *("--turns", *map(str, (turns.start, turns.settings, turns.mine))),
         ],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env=one_thread(),
         stdout=subprocess.PIPE,
         stderr=errors,
         text=True,
