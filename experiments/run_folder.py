@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from experiments.config_file import dump, plain
+from experiments.json_file import read_json
 from experiments.stored_config import config_changes, stored_config
 from pavi.files import check_writable, whole_folder, write_text
 
@@ -48,14 +49,26 @@ class RunFolder:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Where the run comes from."""
-        return json.loads((self.path / "provenance.json").read_text())
+        """Where the run comes from.
+
+        Raises:
+            ValueError: If the file is lost or damaged.
+        """
+        file = self.path / "provenance.json"
+        remedy = "Delete the folder to begin anew, or choose another with out=..."
+        if (held := read_json(file, remedy=remedy)) is None:
+            raise ValueError(f"{self.path} has lost its {file.name}. {remedy}")
+        return dict(held)
 
     @property
     def metrics(self) -> dict[str, Any] | None:
-        """The final metrics, once the run is complete."""
-        file = self.path / "metrics.json"
-        return json.loads(file.read_text()) if file.is_file() else None
+        """The final metrics, once the run is complete.
+
+        Raises:
+            ValueError: If the file is damaged.
+        """
+        held: dict[str, Any] | None = read_json(self.path / "metrics.json")
+        return held
 
     def check(self, config: DataclassInstance) -> None:
         """See whether a run of `config` may start or go on here.

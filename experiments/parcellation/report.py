@@ -36,7 +36,9 @@ def write_figures(
     Returns:
         The figures, by name.
     """
-    course = files.history["fixed_batch"]
+    history = files.history
+    assert history is not None
+    course = history["fixed_batch"]
     found = {
         "elbo": elbo_against_time(
             np.asarray(course["seconds"]),

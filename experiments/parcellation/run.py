@@ -154,7 +154,8 @@ def train(config: ParcellationConfig, folder: RunFolder, files: RunFiles, fit: F
     A guide that is split is read from the checkpoint of the last step, of which every rank takes
     its own rows.
     """
-    if fit.shard is None and (held := files.tensors("weights")) is not None:
+    held = None if fit.shard is not None or files.history is None else files.tensors("weights")
+    if held is not None:
         fit.guide.load_state_dict(held)
         return
     history, course = History(), fixed_batch_course(config, fit)

@@ -8,11 +8,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from experiments.json_file import AGAIN, read_json
 from experiments.parcellation.start import Start
 from pavi.files import whole_file, write_text
+
+STAGES = ("start", "train", "posterior")  # of which seconds are kept
 
 
 @final
@@ -38,9 +42,18 @@ class RunFiles:
         return self.path / "labels"
 
     def tensors(self, name: str) -> dict[str, Tensor] | None:
-        """The tensors of a file, or None where it is not there yet."""
+        """The tensors of a file, or None where it is not there yet.
+
+        Raises:
+            ValueError: If it is damaged.
+        """
         file = self.path / f"{name}.safetensors"
-        return load_file(file) if file.is_file() else None
+        if not file.is_file():
+            return None
+        try:
+            return load_file(file)
+        except SafetensorError as error:
+            raise ValueError(f"{file} is damaged: {error}. {AGAIN}") from error
 
     def write_tensors(self, name: str, tensors: dict[str, Tensor]) -> None:
         """Write a file of tensors."""
@@ -63,9 +76,16 @@ class RunFiles:
             (self.path / f"start-{passes - 1}.safetensors").unlink(missing_ok=True)
 
     @property
-    def history(self) -> dict[str, Any]:
-        """The course of the ELBO, and that on a fixed batch: `steps`, `seconds` and `elbo`."""
-        return json.loads((self.path / "history.json").read_text())
+    def history(self) -> dict[str, Any] | None:
+        """The course of the ELBO, and that on a fixed batch: `steps`, `seconds` and `elbo`.
+
+        None where it is not there yet.
+
+        Raises:
+            ValueError: If it is damaged.
+        """
+        held: dict[str, Any] | None = read_json(self.path / "history.json")
+        return held
 
     def write_history(self, history: Mapping[str, Any]) -> None:
         """Keep the course of the ELBO."""
@@ -73,14 +93,19 @@ class RunFiles:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """The seconds that each stage has taken so far."""
-        file = self.path / "timings.json"
-        return json.loads(file.read_text()) if file.is_file() else {}
+        """The seconds that each stage has taken so far.
+
+        Raises:
+            ValueError: If the file is damaged.
+        """
+        remedy = "Delete it, and seconds count from there on."
+        held = read_json(self.path / "timings.json", remedy=remedy) or {}
+        return {**dict.fromkeys(STAGES, 0.0), **held}
 
     def add_seconds(self, stage: str, seconds: float) -> None:
         """Add to the seconds of a stage."""
         found = self.seconds
-        found[stage] = found.get(stage, 0.0) + seconds
+        found[stage] += seconds
         self._write_json("timings", found)
 
     def _write_json(self, name: str, value: object) -> None:

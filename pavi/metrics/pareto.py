@@ -43,11 +43,11 @@ def pareto_khat(log_weights: Tensor) -> Tensor:
 
     Args:
         log_weights: Log of target over proposal, up to a constant, `(draws, *rows)`; draws are
-            from the proposal.
+            from the proposal. Minus infinity, where the target has no density, is a weight of zero.
 
     Returns:
         k-hat, `(*rows,)` in float64: minus infinity where the weights are all equal, infinity
-        where one is not a number or infinite.
+        where one is not a number or infinite, or all are zero.
 
     Raises:
         ValueError: If there are fewer than 25 draws.
@@ -63,12 +63,13 @@ def pareto_khat(log_weights: Tensor) -> Tensor:
             f"a Pareto fit needs {LEAST_DRAWS} draws or more, got {draws}; raise draws."
         )
     flat = log_weights.double().reshape(draws, -1)
-    finite = flat.isfinite().all(0)
-    tail = _tail(torch.where(finite, flat, 0.0))
+    # The largest is finite unless one is not a number or infinite, or all are zero.
+    usable = flat.amax(0).isfinite()
+    tail = _tail(torch.where(usable, flat, 0.0))
     count = len(tail.exceedances)
     shape = (count * tail.shape + PRIOR_COUNT * PRIOR_SHAPE) / (count + PRIOR_COUNT)
     shape = torch.where(tail.constant, -math.inf, shape)
-    return torch.where(finite, shape, math.inf).reshape(log_weights.shape[1:])
+    return torch.where(usable, shape, math.inf).reshape(log_weights.shape[1:])
 
 
 def pareto_smoothed(log_weights: Tensor) -> tuple[Tensor, float]:
@@ -79,7 +80,8 @@ def pareto_smoothed(log_weights: Tensor) -> tuple[Tensor, float]:
         \qquad i = 1, \dots, n .
 
     Args:
-        log_weights: Log of target over proposal, up to a constant, `(draws,)`, finite.
+        log_weights: Log of target over proposal, up to a constant, `(draws,)`; finite, or minus
+            infinity for some.
 
     Returns:
         Log weights, of weights that sum to one, and their k-hat; as they are, with a k-hat of
@@ -100,9 +102,10 @@ def pareto_smoothed(log_weights: Tensor) -> tuple[Tensor, float]:
     places = (torch.arange(count, dtype=torch.float64) + 0.5) / count
     quantiles = tail.cut + tail.scale * torch.expm1(-khat * torch.log1p(-places)) / khat
     found = log_weights - top
-    found[tail.draws.squeeze(-1)] = quantiles.log().clamp(max=0.0)
+    smooth = quantiles.log().clamp(max=0.0)
+    found[tail.draws.squeeze(-1)] = smooth
     found = found - found.logsumexp(0)
-    if float(tail.cut) == 0.0 or not (math.isfinite(khat) and bool(found.isfinite().all())):
+    if float(tail.cut) == 0.0 or not (math.isfinite(khat) and bool(smooth.isfinite().all())):
         # Beside the largest weight most of the tail is zero in double precision.
         return plain, math.inf
     return found, khat

@@ -110,15 +110,22 @@ def smoothed(log_weights: Tensor) -> tuple[Tensor, float]:
     """Pareto-smoothed, normalised log weights and their k-hat.
 
     Args:
-        log_weights: The log of target over proposal, up to a constant, `(proposals,)`.
+        log_weights: The log of target over proposal, up to a constant, `(proposals,)`; minus
+            infinity for values that the model gives no density, which are never picked.
 
     Raises:
-        ValueError: If a weight is not a number or infinite.
+        ValueError: If a weight is not a number or infinite, or none is positive.
     """
-    if bad := int((~log_weights.isfinite()).sum()):
+    count = len(log_weights)
+    if bad := int((log_weights.isnan() | log_weights.isposinf()).sum()):
         raise ValueError(
-            f"{bad} of {len(log_weights)} importance weights are not finite: the guide draws "
-            "values that the model gives no density."
+            f"{bad} of {count} importance weights are not finite: the log density of the model or "
+            "of the guide is not a number, or infinite, at values that the guide draws."
+        )
+    if log_weights.isneginf().all():
+        raise ValueError(
+            f"all {count} importance weights are zero: the model gives none of the values that the "
+            "guide draws a density."
         )
     return pareto_smoothed(log_weights)
 

@@ -254,6 +254,43 @@ def test_what_a_run_lost_is_made_again_the_same(cohort, finished):
 
 
 @pytest.mark.slow
+def test_damaged_files_of_a_run_are_named_and_made_again(cohort, finished, tmp_path, capsys):
+    out, metrics = finished
+    run = tmp_path / "run"
+    shutil.copytree(out, run)
+    damaged = [run / f for f in ("metrics.json", "weights.safetensors", "elbo.safetensors")]
+    for file in damaged:
+        file.write_bytes(b"{" + bytes(range(128, 160)))
+    again = [str(CONFIGS / "small.yaml"), f"cohort={cohort}", f"out={run}", "train.steps=300"]
+    for file in damaged:
+        assert main(again) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert f"error: {file} is damaged: " in said
+        assert "Delete it, and the same command makes it again" in said
+        file.unlink()
+    (run / "history.json").unlink()
+    assert main(again) == 0
+    found = json.loads((run / "metrics.json").read_text())
+    for value in ("elbo", "accuracy", "ece", "dice"):
+        assert found[value] == metrics[value]
+
+
+def test_seconds_that_were_lost_count_from_there_on(tmp_path):
+    files = RunFiles(tmp_path)
+    files.add_seconds("train", 2.0)
+    files.add_seconds("train", 1.0)
+    assert files.seconds == {"start": 0.0, "train": 3.0, "posterior": 0.0}
+    (tmp_path / "timings.json").write_text("{")
+    with pytest.raises(
+        ValueError, match="timings.json is damaged: .* seconds count from there on"
+    ):
+        files.add_seconds("posterior", 1.0)
+    (tmp_path / "timings.json").unlink()
+    files.add_seconds("posterior", 1.0)
+    assert files.seconds == {"start": 0.0, "train": 0.0, "posterior": 1.0}
+
+
+@pytest.mark.slow
 def test_another_config_is_refused_in_the_folder_of_a_run(cohort, finished):
     with pytest.raises(ValueError, match="holds a run of another config: seed is 0 there and 1"):
         prepare(small(cohort, finished[0], "seed=1"))

@@ -63,6 +63,17 @@ def test_smoothing_does_not_hide_that_one_weight_is_all():
     assert float(found.exp().max()) == 1.0
 
 
+def test_a_weight_of_zero_is_the_limit_of_small_ones():
+    log_weights = 0.6 * Exponential(torch.ones(500, dtype=torch.float64)).sample()
+    small, none = log_weights.clone(), log_weights.clone()
+    small[::7], none[::7] = -1e3, -math.inf
+    expected, khat = pareto_smoothed(small)
+    found, also = pareto_smoothed(none)
+    assert also == khat == float(pareto_khat(none)) < 1
+    torch.testing.assert_close(found.exp(), expected.exp(), rtol=1e-12, atol=0.0)
+    assert torch.equal(found.isneginf(), none.isneginf())
+
+
 def test_a_constant_factor_and_the_order_of_draws_change_nothing():
     log_weights = 0.6 * Exponential(torch.ones(500, dtype=torch.float64)).sample()
     found = float(pareto_khat(log_weights))
@@ -85,6 +96,7 @@ def test_rows_are_judged_apart():
         (torch.cat([torch.zeros(90), -torch.ones(10)]), -math.inf),
         (torch.full((100,), math.nan), math.inf),
         (torch.cat([torch.randn(99), torch.tensor([math.inf])]), math.inf),
+        (torch.full((100,), -math.inf), math.inf),
     ],
 )
 def test_weights_without_a_tail(log_weights, expected):

@@ -116,4 +116,15 @@ def test_it_needs_observed_values_and_finite_weights(tmp_path):
     ):
         pavi.Posterior.load(tmp_path / "fit", posterior.model).resample()
     with pytest.raises(ValueError, match="2 of 30 importance weights are not finite"):
-        smoothed(torch.tensor([0.0] * 28 + [math.nan, -math.inf]))
+        smoothed(torch.tensor([0.0] * 28 + [math.nan, math.inf]))
+    with pytest.raises(ValueError, match="all 30 importance weights are zero"):
+        smoothed(torch.full((30,), -math.inf))
+
+
+def test_what_the_model_gives_no_density_is_never_picked():
+    # A proposal on [0, 2] for a target on [0, 1]: half the weights are zero, the others equal.
+    proposals = torch.linspace(0, 2, 400)
+    log_weights, khat = smoothed(torch.where(proposals > 1, -math.inf, 0.0))
+    assert khat == -math.inf
+    picked = systematic(log_weights.exp(), 200, seed=0)
+    assert sorted(picked.tolist()) == list(range(200))
