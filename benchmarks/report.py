@@ -6,6 +6,7 @@ import json
 import platform
 import resource
 import sys
+import time
 from collections.abc import Mapping
 
 import torch
@@ -19,9 +20,23 @@ def report(figures: Mapping[str, object]) -> None:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "threads": str(torch.get_num_threads()),
+        "loop_seconds": loop_seconds(),
     }
-    found = {name: _rounded(value) for name, value in figures.items()}
-    print(json.dumps({**found, "machine": machine, "commit": version_of_code()}))
+    found = {name: _rounded(value) for name, value in {**figures, "machine": machine}.items()}
+    print(json.dumps({**found, "commit": version_of_code()}))
+
+
+def loop_seconds() -> float:
+    """The seconds of ten million additions in plain Python, by which days can be compared.
+
+    They tell how fast the machine was when a benchmark ended: the same machine, shared with
+    others, takes half a second on a quiet day and three times as long on others.
+    """
+    begin = time.perf_counter()
+    total = 0
+    for number in range(10_000_000):
+        total += number
+    return time.perf_counter() - begin
 
 
 def peak_rss_gb() -> float:
