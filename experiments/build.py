@@ -125,13 +125,22 @@ def build_shard(trainer: TrainerConfig, data: PlateData) -> Shard | None:
     """
     if trainer.shard is None:
         return None
+    rank, ranks = place_of(trainer)
+    return Shard.of(data, trainer.shard, rank=rank, ranks=ranks)
+
+
+def place_of(trainer: TrainerConfig) -> tuple[int, int]:
+    """The number of this process of a run, and how many there will be.
+
+    Raises:
+        ValueError: If the machine lacks the devices.
+    """
     with told_what_lacks(trainer):
-        rank, ranks = rank_and_ranks(
+        return rank_and_ranks(
             devices=trainer.devices,
             nodes=trainer.nodes,
             accelerator=str(trainer.accelerator),
         )
-    return Shard.of(data, trainer.shard, rank=rank, ranks=ranks)
 
 
 def build_guide(

@@ -113,7 +113,7 @@ def carry_out(prepared: Prepared, *, command: Sequence[str] = ()) -> dict[str, A
     """
     config, folder, stage = prepared.config, prepared.folder, prepared.stage
     if (done := folder.metrics) is not None:
-        return done
+        return done if stage.first else {}
     made = stage.first and folder.create(config, provenance(seed=config.seed, command=command))
     try:
         return _logged_run(prepared)

@@ -14,7 +14,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, final
 
-from experiments.build import check_processes
+from experiments.build import check_processes, place_of
 from experiments.config_file import load_as
 from experiments.ends import exit_code
 from experiments.fit_stage import FitStage
@@ -126,7 +126,8 @@ def carry_out(prepared: Prepared, *, command: Sequence[str] = ()) -> dict[str, A
     """
     config, folder = prepared.config, prepared.folder
     if (done := folder.metrics) is not None:
-        return done
+        rank, _ = place_of(config.trainer)
+        return {} if rank else done
     ranks = joined(config.trainer)
     files = RunFiles(folder.path, writes=ranks.first)
 

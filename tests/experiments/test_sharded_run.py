@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -9,14 +10,21 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from experiments.config_file import load
+from experiments.config import ExperimentConfig
+from experiments.config_file import load, load_as
+from experiments.hcp_like.config import CohortConfig
+from experiments.hcp_like.generation import generate
+from experiments.hcp_like.geometry import SurfaceChoice
+from experiments.parcellation.config import ParcellationConfig
 from experiments.run import carry_out, main, prepare
 from experiments.run_folder import RunFolder
 from pavi import Posterior
 from pavi.models import gaussian_random_effects
 
 AFFINE = Path(__file__).parents[2] / "configs" / "debug" / "gre_affine.yaml"
+PARCELLATION = AFFINE.parents[1] / "hcp_like" / "small.yaml"
 SHARDED = ("trainer.shard=group", "trainer.accelerator=cpu")
 
 
@@ -71,7 +79,7 @@ def test_what_cannot_be_sharded_is_told_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("config", [AFFINE, AFFINE.parents[1] / "hcp_like" / "small.yaml"])
+@pytest.mark.parametrize("config", [AFFINE, PARCELLATION])
 def test_processes_that_the_run_does_not_have_are_refused(config, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("WORLD_SIZE", "2")
@@ -79,6 +87,30 @@ def test_processes_that_the_run_does_not_have_are_refused(config, tmp_path, caps
     said = capsys.readouterr().err
     assert "torchrun started 2 processes, and trainer.devices=1 times trainer.nodes=1 is 1" in said
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("rank", "lines"), [(0, 1), (1, 0)])
+def test_of_a_complete_run_the_first_rank_alone_tells(rank, lines, tmp_path, capsys, monkeypatch):
+    def by_torchrun(rank):
+        for name, value in (("TORCHELASTIC_RUN_ID", "none"), ("WORLD_SIZE", "2")):
+            monkeypatch.setenv(name, value)
+        for name in ("RANK", "LOCAL_RANK"):
+            monkeypatch.setenv(name, str(rank))
+
+    cohort = CohortConfig(subjects=4, vertices=256, surface=SurfaceChoice.SPHERE)
+    generate(cohort, tmp_path / "cohort", jobs=1, console=Console(quiet=True))
+    two = ("trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp")
+    small = [f"cohort={tmp_path / 'cohort'}", "train.batch.subject=2", "train.batch.vertex=64"]
+    for config, more in ((AFFINE, ["train.batch.group=2"]), (PARCELLATION, small)):
+        out = tmp_path / config.stem
+        given = [f"out={out}", *two, *more]
+        kind = ParcellationConfig if config is PARCELLATION else ExperimentConfig
+        RunFolder(out).create(load_as(kind, config, given), {"run_id": "0"})
+        RunFolder(out).write_metrics({"elbo": 1.0})
+        by_torchrun(rank)
+        assert main([str(config), *given]) == 0
+        said = capsys.readouterr().out.splitlines()
+        assert [json.loads(line)["elbo"] for line in said] == [1.0] * lines
 
 
 def test_only_a_sharded_run_goes_on_on_other_devices(tmp_path):
