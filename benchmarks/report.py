@@ -29,8 +29,8 @@ def report(figures: Mapping[str, object]) -> None:
 def loop_seconds() -> float:
     """The seconds of ten million additions in plain Python, by which days can be compared.
 
-    They tell how fast the machine was when a benchmark ended: the same machine, shared with
-    others, takes half a second on a quiet day and three times as long on others.
+    They tell how fast the machine was when a benchmark ended: one that is shared with others
+    may take three times as long as on a quiet day.
     """
     begin = time.perf_counter()
     total = 0

@@ -27,7 +27,6 @@ def provenance(*, seed: int | list[int], command: Sequence[str]) -> dict[str, ob
         seed: Of the run, or those of its fits.
         command: The command line.
     """
-    status = _git("status", "--porcelain")
     return {
         "run_id": secrets.token_hex(4),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -35,7 +34,7 @@ def provenance(*, seed: int | list[int], command: Sequence[str]) -> dict[str, ob
         "seed": seed,
         "jobs": jobs_beside(),
         "commit": _git("rev-parse", "HEAD"),
-        "dirty": None if status is None else bool(status),
+        "dirty": changed(),
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in PACKAGES},
@@ -55,7 +54,13 @@ def provenance(*, seed: int | list[int], command: Sequence[str]) -> dict[str, ob
 def version_of_code() -> str:
     """The commit, briefly, and whether files differ from it; "unknown" outside of a clone."""
     commit = _git("rev-parse", "--short", "HEAD")
-    return "unknown" if not commit else commit + ("+" if _git("status", "--porcelain") else "")
+    return "unknown" if not commit else commit + ("+" if changed() else "")
+
+
+def changed() -> bool | None:
+    """Whether files differ from the commit, results aside; None outside of a clone."""
+    status = _git("status", "--porcelain", "--", ".", ":(exclude)results")
+    return None if status is None else bool(status)
 
 
 def command_line(module: str, arguments: Sequence[str]) -> list[str]:
