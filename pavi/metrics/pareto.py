@@ -43,7 +43,8 @@ def pareto_khat(log_weights: Tensor) -> Tensor:
 
     Args:
         log_weights: Log of target over proposal, up to a constant, `(draws, *rows)`; draws are
-            from the proposal. Minus infinity, where the target has no density, is a weight of zero.
+            from the proposal. Minus infinity, where the target has no density, is a weight of
+            zero.
 
     Returns:
         k-hat, `(*rows,)` in float64: minus infinity where the weights are all equal, infinity

@@ -124,8 +124,8 @@ def smoothed(log_weights: Tensor) -> tuple[Tensor, float]:
         )
     if log_weights.isneginf().all():
         raise ValueError(
-            f"all {count} importance weights are zero: the model gives none of the values that the "
-            "guide draws a density."
+            f"all {count} importance weights are zero: the model gives no density to any of the "
+            "values that the guide draws."
         )
     return pareto_smoothed(log_weights)
 
