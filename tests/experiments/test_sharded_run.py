@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
 from experiments.config import ExperimentConfig
@@ -91,6 +92,9 @@ def test_processes_that_the_run_does_not_have_are_refused(config, tmp_path, caps
 
 @pytest.mark.parametrize(("rank", "lines"), [(0, 1), (1, 0)])
 def test_of_a_complete_run_the_first_rank_alone_tells(rank, lines, tmp_path, capsys, monkeypatch):
+    # Lightning keeps the rank of the process for good, and loggers go by it.
+    monkeypatch.setattr(rank_zero_only, "rank", 0)
+
     def by_torchrun(rank):
         for name, value in (("TORCHELASTIC_RUN_ID", "none"), ("WORLD_SIZE", "2")):
             monkeypatch.setenv(name, value)
