@@ -1,4 +1,4 @@
-"""From one's own CSV file to a report, as the README says: two commands, each timed whole.
+"""From one's own CSV file to a report, as the README says: three commands, each timed whole.
 
 python -m benchmarks.newcomer --pupils 1000
 
@@ -48,7 +48,7 @@ def write_files(folder: Path, *, pupils: int) -> int:
     model, data, _ = parts
     (folder / "model.py").write_text(model)
     names: dict[str, Any] = {}
-    exec(model + data.replace("1000", str(pupils)), names)  # noqa: S102
+    exec(model + data.replace("1000", str(pupils)), names)
     names["frame"].to_csv(folder / "data.csv", index=False)
     return len(model.strip().splitlines())
 
@@ -73,7 +73,7 @@ def seconds_of(folder: Path, *arguments: str) -> float:
 
 
 def main() -> None:
-    """Time both commands, and print one line of JSON."""
+    """Time the commands, and print one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--pupils", type=int, default=1000)
     given = parser.parse_args()

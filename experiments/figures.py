@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -123,10 +124,19 @@ def save(figure: Figure, path: Path, *, dpi: int = DPI, colors: int | None = Non
             return
         drawn = io.BytesIO()
         figure.savefig(drawn, format=form, dpi=dpi)
-        # Without dithering, which would speckle areas of one colour.
-        image = Image.open(drawn).convert("RGB")
-        few = image.quantize(colors, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-        few.save(stream, "PNG", optimize=True, dpi=(dpi, dpi))
+        with_palette(drawn, colors).save(stream, "PNG", optimize=True, dpi=(dpi, dpi))
+
+
+def with_palette(png: IO[bytes], colors: int) -> Image.Image:
+    """A bitmap with a palette of so many colours.
+
+    Args:
+        png: What holds the bitmap.
+        colors: The size of the palette, at most 256.
+    """
+    image = Image.open(png).convert("RGB")
+    # Without dithering, which would speckle areas of one colour.
+    return image.quantize(colors, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
 
 
 def _signed(value: float) -> str:

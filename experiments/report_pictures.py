@@ -6,6 +6,7 @@ python -m experiments.report_pictures
 from __future__ import annotations
 
 import argparse
+import io
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from experiments.config_file import load
 from experiments.demo import CONFIG, fit
+from experiments.figures import with_palette
 from experiments.provenance import ROOT
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # Per picture the width of the window, and pixels of the picture per pixel of the page.
 WINDOWS = {"report_desktop": (880, 1.0), "report_phone": (390, 1.5)}
+
+COLORS = 256  # of a picture, which has a third of the bytes with so few
 
 
 def installed_browser() -> str | None:
@@ -62,7 +66,8 @@ def photograph(report: Path, out: Path, *, browser: Browser) -> None:
             viewport={"width": width, "height": 900}, device_scale_factor=scale
         )
         page.goto(report.absolute().as_uri())
-        page.screenshot(path=out / f"{name}.png", full_page=True)
+        picture = with_palette(io.BytesIO(page.screenshot(full_page=True)), COLORS)
+        picture.save(out / f"{name}.png", optimize=True)
         page.close()
 
 
