@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -118,25 +118,29 @@ def save(figure: Figure, path: Path, *, dpi: int = DPI, colors: int | None = Non
             hundred thousand triangles takes a quarter of the bytes with 256.
     """
     form = path.suffix.removeprefix(".")
-    with whole_file(path, binary=True) as stream:
-        if colors is None or form != "png":
-            figure.savefig(stream, format=form, dpi=dpi)
-            return
+    if colors is not None and form == "png":
         drawn = io.BytesIO()
         figure.savefig(drawn, format=form, dpi=dpi)
-        with_palette(drawn, colors).save(stream, "PNG", optimize=True, dpi=(dpi, dpi))
+        save_with_palette(drawn, path, colors=colors, dpi=(dpi, dpi))
+        return
+    with whole_file(path, binary=True) as stream:
+        figure.savefig(stream, format=form, dpi=dpi)
 
 
-def with_palette(png: IO[bytes], colors: int) -> Image.Image:
-    """A bitmap with a palette of so many colours.
+def save_with_palette(png: IO[bytes], path: Path, *, colors: int, **options: Any) -> None:
+    """Write a bitmap with a palette of so many colours.
 
     Args:
         png: What holds the bitmap.
+        path: Where to.
         colors: The size of the palette, at most 256.
+        **options: What else the file says, as `PIL.Image.Image.save` takes it.
     """
     image = Image.open(png).convert("RGB")
     # Without dithering, which would speckle areas of one colour.
-    return image.quantize(colors, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    drawn = image.quantize(colors, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    with whole_file(path, binary=True) as stream:
+        drawn.save(stream, "PNG", optimize=True, **options)
 
 
 def _signed(value: float) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from experiments.config_file import load
 from experiments.demo import CONFIG, fit
-from experiments.figures import with_palette
+from experiments.figures import save_with_palette
 from experiments.provenance import ROOT
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def photograph(report: Path, out: Path, *, browser: Browser) -> None:
             viewport={"width": width, "height": 900}, device_scale_factor=scale
         )
         page.goto(report.absolute().as_uri())
-        picture = with_palette(io.BytesIO(page.screenshot(full_page=True)), COLORS)
-        picture.save(out / f"{name}.png", optimize=True)
+        drawn = io.BytesIO(page.screenshot(full_page=True))
+        save_with_palette(drawn, out / f"{name}.png", colors=COLORS)
         page.close()
 
 
