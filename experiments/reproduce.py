@@ -30,7 +30,7 @@ from experiments.studies.plan import PlannedRun, plan
 from experiments.studies.reference import failures, with_gaps
 from experiments.studies.report import Findings
 from experiments.studies.reports import REPORTS
-from experiments.studies.rows import courses, tidy
+from experiments.studies.rows import tidy
 from experiments.tables import cell, markdown
 from pavi.files import write_text
 from pavi.training import exits_on_signals
@@ -86,11 +86,9 @@ def tell(
         about: Where the results come from.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    rows, course = with_gaps(tidy(found)), courses(found)
+    rows = with_gaps(tidy(found))
     write_text(folder / "runs.csv", rows.to_csv(index=False))
-    if len(course):
-        write_text(folder / "courses.csv", course.to_csv(index=False))
-    report, findings = REPORTS[name], Findings(rows, course, study.axis)
+    report, findings = REPORTS[name], Findings(rows, study.axis)
     figure = report.figure(findings)
     for ending in ("png", "svg"):
         save(figure, folder / f"figure.{ending}")

@@ -21,12 +21,14 @@ class MethodConfig:
             common is in `../methods`.
         simulated: Whether it is trained over simulated data sets, once for all data sets.
         skip: Cases that it cannot run or that would take too long.
+        longest: Per case, the longest of the lengths of runs that it has time for.
         set: Per case, overrides of its own.
     """
 
     config: str = MISSING
     simulated: bool = False
     skip: list[str] = field(default_factory=list)
+    longest: dict[str, int] = field(default_factory=dict)
     set: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -38,6 +40,8 @@ class PresetConfig:
         data: The number of data sets, of the seeds 0, 1, ...
         seeds: The number of seeds of the fit on every data set.
         case_seeds: Per case, another number of them.
+        lengths: The numbers of steps of the runs on every case, each a run of its own; those of
+            the configs if there are none.
         cases: Which cases; all of them if null.
         methods: Which methods; all of them if null.
         set: Overrides for every run.
@@ -47,6 +51,7 @@ class PresetConfig:
     data: int = 1
     seeds: int = 1
     case_seeds: dict[str, int] = field(default_factory=dict)
+    lengths: list[int] = field(default_factory=list)
     cases: list[str] | None = None
     methods: list[str] | None = None
     set: list[str] = field(default_factory=list)
@@ -54,6 +59,7 @@ class PresetConfig:
 
     def __post_init__(self) -> None:
         counts = {f"case_seeds.{case}": number for case, number in self.case_seeds.items()}
+        counts |= {f"lengths.{place}": steps for place, steps in enumerate(self.lengths)}
         for name, number in {"data": self.data, "seeds": self.seeds, **counts}.items():
             if number < 1:
                 raise ValueError(f"{name} must be positive, got {number}.")

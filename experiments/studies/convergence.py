@@ -1,12 +1,7 @@
-"""E1: the gap that runs of different lengths end with.
-
-The rate of a run falls to zero at its end, and until then the guide jitters around where it will
-settle. What a method needs is therefore asked of whole runs: how long must one be to end at a gap?
-"""
+"""E1: the gap that runs of different lengths end with."""
 
 from __future__ import annotations
 
-import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.studies.drawing import line, panels
@@ -18,17 +13,12 @@ from experiments.tables import Row
 LEVELS = (1.0, 0.1, 0.01)
 
 
-def _courses(found: Findings) -> pd.DataFrame:
-    """Runs of one method on one data set, from the shortest to the longest."""
-    return found.rows.rename(columns={"steps": "step"}).assign(case="")
-
-
 def _table(found: Findings) -> list[Row]:
-    courses = _courses(found)
+    runs = found.rows.assign(case="")  # which is their length
     gaps = told(found.rows, "gap_per_latent", number)
-    first = {level: reached(courses, level, "step") for level in LEVELS}
+    first = {level: reached(runs, level, "steps") for level in LEVELS}
     steps = {level: told(table, "value", whole) for level, table in first.items()}
-    seconds = told(reached(courses, LEVELS[1], "seconds"), "value", number)
+    seconds = told(reached(runs, LEVELS[1], "seconds"), "value", number)
     rows: list[Row] = []
     for method in dict.fromkeys(found.rows["method"]):
         row: Row = {"method": method}

@@ -43,7 +43,8 @@ class PlannedRun:
     @property
     def name(self) -> str:
         """What to call it."""
-        return f"{self.method}, {self.case}, data {self.config.problem.seed}, {self.config.seed}"
+        seeds = f"data {self.config.problem.seed}, {self.config.seed}"
+        return f"{self.method}, {self.case}, {self.config.train.steps} steps, {seeds}"
 
 
 def plan(
@@ -74,20 +75,30 @@ def plan(
             entry = study.methods[method]
             _known("skip", entry.skip, list(study.cases))
             _known("set", list(entry.set), list(study.cases))
+            _known("longest", list(entry.longest), list(study.cases))
             if case in entry.skip:
                 continue
             shared = [*study.set, *chosen.set, *study.cases[case], *entry.set.get(case, [])]
             file = (FOLDER / name / entry.config).resolve()
-            wanted = [*shared, *chosen.above, *overrides]
-            _check_seeds(file, wanted)
-            common = load(file, [f"seed={FIT_SEED}", *wanted])
             number = chosen.data if entry.simulated else None
-            for data, seed in _seeds(chosen, case, simulated=entry.simulated):
-                problem = replace(common.problem, seed=data)
-                folder = str(out / _slug(method, case, f"{data}-{seed}"))
-                config = replace(common, problem=problem, seed=seed, out=folder)
-                runs.append(PlannedRun(method, case, config, number))
+            for length in _lengths(chosen, entry.longest.get(case)):
+                wanted = [*shared, *length, *chosen.above, *overrides]
+                _check_seeds(file, wanted)
+                common = load(file, [f"seed={FIT_SEED}", *wanted])
+                for data, seed in _seeds(chosen, case, simulated=entry.simulated):
+                    problem = replace(common.problem, seed=data)
+                    folder = str(out / _slug(method, case, *length, f"{data}-{seed}"))
+                    config = replace(common, problem=problem, seed=seed, out=folder)
+                    runs.append(PlannedRun(method, case, config, number))
     return runs
+
+
+def _lengths(preset: PresetConfig, longest: int | None) -> list[list[str]]:
+    """Of every length of runs its override; one of none if the configs say how long runs are."""
+    if not preset.lengths:
+        return [[]]
+    chosen = [steps for steps in preset.lengths if longest is None or steps <= longest]
+    return [[f"train.steps={steps}"] for steps in chosen]
 
 
 def _check_seeds(file: Path, overrides: Sequence[str]) -> None:

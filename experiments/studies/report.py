@@ -19,12 +19,10 @@ class Findings:
 
     Args:
         rows: A row per run and data set, with gaps.
-        courses: A row per run and step at which the gap was measured; empty if it was not.
         axis: What the cases vary.
     """
 
     rows: pd.DataFrame
-    courses: pd.DataFrame
     axis: str
 
 

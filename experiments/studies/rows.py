@@ -54,26 +54,6 @@ def tidy(found: Iterable[Outcome]) -> pd.DataFrame:
     return pd.DataFrame(rows).reindex(columns=order).dropna(axis=1, how="all")
 
 
-def courses(found: Iterable[Outcome]) -> pd.DataFrame:
-    """The gaps in the course of the runs: one row per run and step at which it was measured."""
-    rows = []
-    for outcome in found:
-        course = outcome.metrics.get("course", {"steps": [], "seconds": [], "gaps": []})
-        for step, seconds, gap in zip(*(course[k] for k in course), strict=True):
-            rows.append(
-                {
-                    "case": outcome.run.case,
-                    "method": outcome.run.method,
-                    "data": outcome.run.config.problem.seed,
-                    "seed": outcome.run.config.seed,
-                    "step": step,
-                    "seconds": seconds,
-                    "gap_per_latent": gap / outcome.metrics["num_latents"],
-                }
-            )
-    return pd.DataFrame(rows)
-
-
 def _origin(folder: RunFolder) -> dict[str, Any]:
     """The version, the threads and the jobs beside; nothing if it never started."""
     if not (folder.path / "provenance.json").is_file():

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from experiments.studies.drawing import line, panels
 from experiments.studies.report import Findings, Report
 from experiments.studies.spread import number, spread, told, whole
-from experiments.studies.thresholds import reached
+from experiments.studies.thresholds import longest, reached
 from experiments.tables import Row
 
 LEVEL = 0.05
@@ -20,7 +20,12 @@ Columns = Mapping[str, Callable[[Findings], pd.DataFrame]]
 
 
 def _column(name: str) -> Callable[[Findings], pd.DataFrame]:
-    return lambda found: found.rows.assign(value=found.rows[name])
+    """Of the longest runs."""
+    return lambda found: longest(found.rows).assign(value=lambda rows: rows[name])
+
+
+def _reached(what: str) -> Callable[[Findings], pd.DataFrame]:
+    return lambda found: reached(found.rows, LEVEL, what)
 
 
 def _step_time(found: Findings) -> pd.DataFrame:
@@ -35,7 +40,8 @@ def _deviation(when: str) -> Callable[[Findings], pd.DataFrame]:
 GAP: Columns = {"gap per latent (nats)": _column("gap_per_latent")}
 SCALING: Columns = {
     **GAP,
-    f"seconds to {LEVEL:g}": lambda found: reached(found.courses, LEVEL, "seconds"),
+    f"seconds to {LEVEL:g}": _reached("seconds"),
+    f"steps to {LEVEL:g}": _reached("steps"),
     "parameters": _column("num_parameters"),
 }
 REDUCED: Columns = {
@@ -46,8 +52,11 @@ REDUCED: Columns = {
 }
 
 
+WHOLE = {"parameters", f"steps to {LEVEL:g}"}
+
+
 def _table(found: Findings, *, columns: Columns) -> list[Row]:
-    form = {name: whole if name == "parameters" else number for name in columns}
+    form = {name: whole if name in WHOLE else number for name in columns}
     cells = {name: told(value(found), "value", form[name]) for name, value in columns.items()}
     first = next(iter(cells.values()))
     return [
@@ -88,8 +97,10 @@ SPREAD = (
 ENCODING_SIZE = _report(GAP, SPREAD)
 CARDINALITY = _report(
     SCALING,
-    f"{SPREAD} Seconds are those of training until the gap first falls to {LEVEL:g} nats per "
-    "latent; a dash where it never does.",
+    f"{SPREAD} They are those of the longest runs. Every run has a learning rate that falls to "
+    f"zero at its end; seconds and steps are those of the run that is just long enough to end at "
+    f"{LEVEL:g} nats per latent, interpolated between lengths on log scales; a dash where no run "
+    "gets there.",
 )
 REDUCED_MODEL = _report(
     REDUCED,

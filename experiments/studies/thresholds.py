@@ -1,4 +1,4 @@
-"""When a run first reaches a gap."""
+"""How long runs must be to end at a gap."""
 
 from __future__ import annotations
 
@@ -10,34 +10,42 @@ import pandas as pd
 RUN = ["case", "method", "data", "seed"]
 
 
-def reached(courses: pd.DataFrame, level: float, what: str) -> pd.DataFrame:
-    """Per course, the `step` or the `seconds` at which its gap per latent first fell to a level.
+def reached(rows: pd.DataFrame, level: float, what: str) -> pd.DataFrame:
+    """The `steps` or the `seconds` of the shortest run whose gap per latent is at a level.
 
-    Between two measurements the logarithm of the gap is taken to fall evenly in the logarithm of
-    the step. A course that never gets there has no value (NaN).
+    The rate of a run falls to zero at its end, and until then the guide jitters around where it
+    will settle. What a method needs is therefore asked of whole runs of several lengths. Between
+    two of them the logarithm of the gap is taken to fall evenly in the logarithm of the length.
+    What no run reaches has no value (NaN).
 
     Args:
-        courses: A row per course and step at which the gap was measured.
+        rows: A row per run.
         level: In nats per latent.
-        what: `"step"` or `"seconds"`.
+        what: `"steps"` or `"seconds"`.
 
     Returns:
-        A row per course with the columns of `RUN` and `value`.
+        A row per method, case, data set and seed, with the columns of `RUN` and `value`.
     """
     found = []
-    for key, course in courses.groupby(RUN, sort=False):
-        course = course.sort_values("step")
-        below = np.flatnonzero(course["gap_per_latent"].to_numpy() <= level)
+    for key, runs in rows.groupby(RUN, sort=False):
+        runs = runs.sort_values("steps")
+        below = np.flatnonzero(runs["gap_per_latent"].to_numpy() <= level)
         value = math.nan
         if len(below):
-            value = _between(course, int(below[0]), level, what)
+            value = _between(runs, int(below[0]), level, what)
         found.append({**dict(zip(RUN, key, strict=True)), "value": value})
     return pd.DataFrame(found)
 
 
-def _between(course: pd.DataFrame, index: int, level: float, what: str) -> float:
-    place = course[what].to_numpy(float)
-    gap = course["gap_per_latent"].to_numpy(float)
+def longest(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of every method on every data set of a case the longest of its runs."""
+    most = rows.groupby(RUN, sort=False, dropna=False)["steps"].transform("max")
+    return rows[rows["steps"].isna() | (rows["steps"] == most)]
+
+
+def _between(runs: pd.DataFrame, index: int, level: float, what: str) -> float:
+    place = runs[what].to_numpy(float)
+    gap = runs["gap_per_latent"].to_numpy(float)
     if index == 0 or gap[index] <= 0:
         return float(place[index])
     part = math.log(gap[index - 1] / level) / math.log(gap[index - 1] / gap[index])

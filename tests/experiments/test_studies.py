@@ -19,7 +19,7 @@ from experiments.studies.reference import with_gaps
 from experiments.studies.report import Findings
 from experiments.studies.reports import REPORTS
 from experiments.studies.spread import spread
-from experiments.studies.thresholds import reached
+from experiments.studies.thresholds import longest, reached
 from pavi.training import NonFiniteLossError
 
 
@@ -188,21 +188,37 @@ def test_smoke_covers_every_case_and_method_of_the_expressivity_study(tmp_path):
 
 
 def test_a_level_is_reached_between_two_points():
-    course = pd.DataFrame(
+    runs = pd.DataFrame(
         {
             "case": "",
             "method": ["a"] * 3 + ["b"] * 2,
             "data": 0,
             "seed": 0,
-            "step": [10, 100, 1000, 10, 100],
-            "gap_per_latent": [1.0, 0.01, 0.001, 5.0, 2.0],
+            "steps": [1000, 10, 100, 10, 100],
+            "gap_per_latent": [0.001, 1.0, 0.01, 5.0, 2.0],
         }
     )
-    found = reached(course, 0.1, "step").set_index("method")["value"]
+    found = reached(runs, 0.1, "steps").set_index("method")["value"]
     # Halfway on both log scales.
     assert found["a"] == pytest.approx(10**1.5)
     assert math.isnan(found["b"])
-    assert reached(course, 1.0, "step").set_index("method")["value"]["a"] == 10
+    assert reached(runs, 1.0, "steps").set_index("method")["value"]["a"] == 10
+    assert longest(runs)[["method", "steps"]].to_numpy().tolist() == [["a", 1000], ["b", 100]]
+
+
+def test_runs_of_every_length_are_planned_and_no_longer_than_there_is_time_for(tmp_path):
+    runs = plan("E3", load_study("E3"), "desk", out=tmp_path)
+    assert len({run.folder for run in runs}) == len(runs)
+    lengths: dict[tuple[str, str], set[int]] = {}
+    for run in runs:
+        lengths.setdefault((run.method, run.case), set()).add(run.config.train.steps)
+    assert lengths.pop(("mean field", "20000")) == {150, 250, 400}
+    assert set(map(frozenset, lengths.values())) == {frozenset({150, 250, 400, 1000})}
+
+
+def test_a_length_of_no_steps_is_refused():
+    with pytest.raises(ValueError, match=r"lengths.1 must be positive, got 0"):
+        PresetConfig(lengths=[10, 0])
 
 
 def test_a_median_counts_what_never_came():
@@ -248,7 +264,7 @@ def test_a_guide_that_failed_or_learned_too_little_is_ahead_of_nothing():
             "train_seconds": [math.nan, 10.0, 10.0, math.nan],
         }
     )
-    told = REPORTS["E5"].table(Findings(rows, pd.DataFrame(), "model"))
+    told = REPORTS["E5"].table(Findings(rows, "model"))
     ahead = {row["method"]: row["ahead of PAVI-F from"] for row in told}
     assert ahead == {"PAVI-F": "", "PAVI-E (sa)": "6", "ADAVI": "", "mean field": ""}
     dash = "\N{EN DASH}"
