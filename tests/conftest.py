@@ -6,6 +6,8 @@ Nothing here may import `pavi`: pytest installs the import hook that checks its 
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,6 +29,17 @@ GLOBAL_STATE: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {
     ),
     "number of threads": (torch.get_num_threads, torch.set_num_threads),
 }
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let ArviZ, which nutpie imports, write its stamp of the day before any worker starts.
+
+    It does so whenever it is imported first on a day, and of two workers that do it at once one
+    fails to collect its tests.
+    """
+    if not hasattr(config, "workerinput"):
+        command = [sys.executable, "-W", "ignore", "-c", "import arviz"]
+        subprocess.run(command, capture_output=True, check=False)
 
 
 @pytest.fixture(autouse=True)
