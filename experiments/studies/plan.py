@@ -80,11 +80,11 @@ def plan(
                 continue
             shared = [*study.set, *chosen.set, *study.cases[case], *entry.set.get(case, [])]
             file = (FOLDER / name / entry.config).resolve()
+            wanted = [*shared, *chosen.above, *overrides]
+            _check_own(file, wanted, chosen)
             number = chosen.data if entry.simulated else None
             for length in _lengths(chosen, entry.longest.get(case)):
-                wanted = [*shared, *length, *chosen.above, *overrides]
-                _check_seeds(file, wanted)
-                common = load(file, [f"seed={FIT_SEED}", *wanted])
+                common = load(file, [f"seed={FIT_SEED}", *wanted, *length])
                 for data, seed in _seeds(chosen, case, simulated=entry.simulated):
                     problem = replace(common.problem, seed=data)
                     folder = str(out / _slug(method, case, *length, f"{data}-{seed}"))
@@ -101,17 +101,21 @@ def _lengths(preset: PresetConfig, longest: int | None) -> list[list[str]]:
     return [[f"train.steps={steps}"] for steps in chosen]
 
 
-def _check_seeds(file: Path, overrides: Sequence[str]) -> None:
-    """Seeds are those of the study; one that is given would mean nothing.
+def _check_own(file: Path, overrides: Sequence[str], preset: PresetConfig) -> None:
+    """Seeds are those of the study, and so are lengths if it has any; given, they mean nothing.
 
     Raises:
-        ValueError: If one is.
+        ValueError: If one is given.
     """
-    for key in ("seed", "problem.seed"):
+    seeds = f"from {DATA_SEED} on", "`data` and `seeds` of a preset say how many there are"
+    own = {"seed": seeds, "problem.seed": seeds}
+    if preset.lengths:
+        own["train.steps"] = f"to each of {preset.lengths}", "`lengths` of a preset says which"
+    for key, (how, instead) in own.items():
         if sets(file, overrides, key):
             raise ValueError(
-                f"{file} or its overrides set {key}, which a study does itself, from {DATA_SEED} "
-                "on: take it out; `data` and `seeds` of a preset say how many there are."
+                f"{file} or its overrides set {key}, which a study does itself, {how}: take it "
+                f"out; {instead}."
             )
 
 

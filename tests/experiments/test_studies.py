@@ -102,6 +102,7 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(command, monkeypatch, tmp
         (["E2", "--jobs", "0"], "--jobs must be positive, got 0."),
         (["E2", "seed=3"], "/pavi_f.yaml or its overrides set seed, which a study does itself"),
         (["E2", "problem={seed: 3}"], "or its overrides set problem.seed, which a study does"),
+        (["E3", "train.steps=50"], "set train.steps, which a study does itself, to each of [10, "),
     ],
 )
 def test_a_mistake_is_named(arguments, message, capsys):
