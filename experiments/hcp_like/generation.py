@@ -33,7 +33,7 @@ from experiments.stored_config import config_changes
 from pavi.data.stores import StoreWriter
 from pavi.data.stores.manifest import Manifest
 from pavi.data.stores.verification import damaged_parts
-from pavi.files import check_writable, whole_file
+from pavi.files import check_writable, size_told, whole_file
 
 ACCURACY = "accuracy"  # of the oracle and of the map, until all subjects are there
 PACKAGES = ("pavi-torch", "numpy", "scipy")
@@ -112,8 +112,8 @@ def _check_disk(config: CohortConfig, folder: Path) -> None:
     if needed > free:
         raise ValueError(
             f"a cohort of {config.subjects:,} subjects x {config.sessions} sessions x "
-            f"{config.vertices:,} vertices x {config.dim} dimensions needs {needed / 1e9:.3g} GB, "
-            f"and {above} has {free / 1e9:.3g} GB free. Ask for less, or choose another folder "
+            f"{config.vertices:,} vertices x {config.dim} dimensions needs {size_told(needed)}, "
+            f"and {above} has {size_told(free)} free. Ask for less, or choose another folder "
             "with --out."
         )
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from pavi.core import HierarchicalModel, Observed
 from pavi.data.arrays import check_support
 from pavi.data.stores import Store
+from pavi.files import size_told
 
 # Bytes of one site that one batch may read: more is all of a store that was not meant to be read.
 LARGEST = 2**30
@@ -48,8 +49,8 @@ def stored_values(
     if (size := math.prod(shape) * dtype.itemsize) > LARGEST:
         axes = " x ".join(f"{count:,} {p}" for p, count in zip(site.plates, shape, strict=False))
         raise ValueError(
-            f"{name!r} lies in {store!r}, and a batch of {axes} would read {size / 1e9:.3g} GB of "
-            f"it at once, more than {LARGEST / 1e9:.3g} GB; name fewer rows of its plates, as "
+            f"{name!r} lies in {store!r}, and a batch of {axes} would read {size_told(size)} of "
+            f"it at once, more than {size_told(LARGEST)}; name fewer rows of its plates, as "
             "batch={...} does for a fit, or do without its values."
         )
     values = store.take(chosen, dtype=dtype)

@@ -37,6 +37,16 @@ class DiskFullError(OSError):
         return str(self.args[1])
 
 
+def size_told(count: int) -> str:
+    """A number of bytes in words, with three digits, such as `15.3 GB`."""
+    size = float(count)
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.3g} TB"
+
+
 def check_space(path: Path, needed: int) -> None:
     """See that a disk has room before anything is written to it.
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pavi.core.distributions import unvalidated
 from pavi.data import PlateData
+from pavi.files import size_told
 from pavi.posterior.ancestral import replicate
 from pavi.posterior.checks import check_draws, check_observed, latent_sites
 from pavi.posterior.coordinates import (
@@ -206,19 +207,10 @@ def _check_size(data: PlateData, wanted: Sequence[str], *, draws: int, limit: in
     }
     held = {group: item * count for group, count in held.items() if group in wanted}
     if (size := sum(held.values())) > limit:
-        parts = ", ".join(f"{group} {_bytes(count)}" for group, count in held.items())
+        parts = ", ".join(f"{group} {size_told(count)}" for group, count in held.items())
         raise ValueError(
-            f"the export would have {_bytes(size)} ({parts}), above the limit of "
-            f"{_bytes(limit)}. Ask for fewer draws than {draws} or for fewer groups, as "
+            f"the export would have {size_told(size)} ({parts}), above the limit of "
+            f"{size_told(limit)}. Ask for fewer draws than {draws} or for fewer groups, as "
             f"groups=({LATENTS!r},), raise the limit, or write the draws to disk with "
             "posterior.to_zarr(path), a part at a time."
         )
-
-
-def _bytes(count: int) -> str:
-    size = float(count)
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:,.3g} TB"

@@ -15,7 +15,7 @@ import numpy as np
 
 from pavi.data.stores.base import DamagedStoreError
 from pavi.data.stores.manifest import MANIFEST, VALUES, Manifest, check_shape, stored_type
-from pavi.files import DiskFullError, check_writable
+from pavi.files import DiskFullError, check_writable, size_told
 from pavi.files.disk import disk_is_full, free_bytes
 
 # Parts that are written between two replacements of the manifest: so many may be lost.
@@ -280,6 +280,6 @@ def _check_room(folder: Path, manifest: Manifest) -> None:
     needed, free = max(0, manifest.file_bytes - taken), shutil.disk_usage(folder).free
     if needed > free:
         raise ValueError(
-            f"a store {manifest.shape} of {manifest.dtype} needs {needed / 1e9:.3g} GB, "
-            f"{free / 1e9:.3g} GB free at {folder}."
+            f"a store {manifest.shape} of {manifest.dtype} needs {size_told(needed)}, "
+            f"{size_told(free)} free at {folder}."
         )
