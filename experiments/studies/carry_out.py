@@ -7,13 +7,13 @@ from collections.abc import Callable, Generator, Sequence
 from experiments.run_folder import RunFolder
 from experiments.studies.crew import Crew
 from experiments.studies.outcome import Outcome, outcome
-from experiments.studies.plan import PlannedRun
+from experiments.studies.plan import PlannedRun, by_repetition
 
 
 def outcomes(
     runs: Sequence[PlannedRun], crew: Crew, *, begun: Callable[[PlannedRun], None]
 ) -> Generator[Outcome, None, None]:
-    """Carry out what is not complete yet, and hand out every run as it ends.
+    """Carry out what is not complete yet, repetition by repetition, and hand out what ends.
 
     A run that fails does not stop the others. One that was killed goes on from its checkpoint.
 
@@ -26,7 +26,7 @@ def outcomes(
     for run in runs:
         if run.folder in complete:
             yield outcome(run, command=crew.command)
-    left = [run for run in runs if run.folder not in complete]
+    left = by_repetition([run for run in runs if run.folder not in complete])
     if crew.jobs > 1:
         yield from crew.shared_out(left, begun=begun)
         return

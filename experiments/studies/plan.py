@@ -93,6 +93,23 @@ def plan(
     return runs
 
 
+def by_repetition(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """The order to carry runs out in: data set by data set, seed by seed, short runs first.
+
+    What is compared, a method on all cases and methods with each other, then runs within the same
+    minutes, so that a machine whose speed drifts slows all of it; and a study that is stopped has
+    something to say about everything.
+    """
+    methods = list(dict.fromkeys(run.method for run in runs))
+
+    def place(run: PlannedRun) -> tuple[int, int, int, int]:
+        data, steps = run.config.problem.seed, run.config.train.steps
+        assert data is not None and steps is not None
+        return data, run.config.seed, steps, methods.index(run.method)
+
+    return sorted(runs, key=place)
+
+
 def _lengths(preset: PresetConfig, longest: int | None) -> list[list[str]]:
     """Of every length of runs its override; one of none if the configs say how long runs are."""
     if not preset.lengths:

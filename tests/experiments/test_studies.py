@@ -14,7 +14,7 @@ from experiments.reproduce import main
 from experiments.studies.amortization import crossover
 from experiments.studies.config import MethodConfig, PresetConfig, load_study, study_names
 from experiments.studies.outcome import outcome
-from experiments.studies.plan import plan
+from experiments.studies.plan import by_repetition, plan
 from experiments.studies.reference import with_gaps
 from experiments.studies.report import Findings
 from experiments.studies.reports import REPORTS
@@ -215,6 +215,16 @@ def test_runs_of_every_length_are_planned_and_no_longer_than_there_is_time_for(t
         lengths.setdefault((run.method, run.case), set()).add(run.config.train.steps)
     assert lengths.pop(("mean field", "20000")) == {150, 250, 400}
     assert set(map(frozenset, lengths.values())) == {frozenset({150, 250, 400, 1000})}
+
+
+def test_what_is_compared_runs_within_the_same_minutes(tmp_path):
+    runs = plan("E3", load_study("E3"), "desk", out=tmp_path)
+    order = by_repetition(runs)
+    assert sorted(run.folder for run in order) == sorted(run.folder for run in runs)
+    first = [(run.method, run.case) for run in order[:5]]
+    assert first == [("PAVI-E", case) for case in ("20", "200", "2000", "20000", "200000")]
+    whole = [(run.config.problem.seed, run.config.train.steps) for run in order]
+    assert whole == sorted(whole)
 
 
 def test_a_length_of_no_steps_is_refused():
