@@ -56,7 +56,8 @@ def amortize(
             its plate of data sets.
         objective: The reduced ELBO by default, or `ForwardKL`.
         warm_up: What the first part of the run weighs otherwise; nothing by default.
-        optimization: Learning rates, schedule and clipping.
+        optimization: Learning rates, schedule and clipping; networks learn at half the learning
+            rate if it does not say how fast.
         datasets: How many data sets a step sees.
         steps: The number of steps.
         seed: Of initial weights, data sets and noise.
@@ -97,7 +98,10 @@ def amortize(
         torch.default_generator.manual_seed(seed)
         built = guide(stream.model, dict.fromkeys(stream.model.plates, 1), datasets=DATASET)
     module = VariationalInference(
-        built, objective=objective, warm_up=warm_up, optimization=optimization
+        built,
+        objective=objective,
+        warm_up=warm_up,
+        optimization=(optimization or Optimization()).over_data_sets(),
     )
     history = train(
         module,

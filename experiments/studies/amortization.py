@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.studies.drawing import COLORS, FLOOR, panels
+from experiments.studies.drawing import COLORS, panels
 from experiments.studies.published import PUBLISHED_GAPS
+from experiments.studies.reference import FLOOR
 from experiments.studies.report import Findings, Report
 from experiments.studies.spread import number, spread, told, whole
 from experiments.tables import Row

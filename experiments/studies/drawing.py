@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Smaller gaps per latent are drawn here: they are below the noise of their estimates.
-FLOOR = 1e-5
+from experiments.studies.reference import FLOOR
+
 # Colours that are told apart without red and green; a method has the same one in every figure.
 COLORS = {
     "PAVI-F": "#2c6fad",

@@ -7,8 +7,9 @@ import math
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.studies.drawing import COLORS, FLOOR
+from experiments.studies.drawing import COLORS
 from experiments.studies.published import PUBLISHED
+from experiments.studies.reference import FLOOR
 from experiments.studies.report import Findings, Report
 from experiments.studies.spread import number, told
 from experiments.tables import Row
@@ -16,9 +17,7 @@ from experiments.tables import Row
 
 def _table(found: Findings) -> list[Row]:
     gaps = told(found.rows, "gap_per_latent", number)
-    elbos = told(
-        found.rows, "elbo", lambda value: f"{value:.4g}" if value < math.inf else "\N{EN DASH}"
-    )
+    elbos = told(found.rows, "elbo", _four_digits, worst=-math.inf)
     bounds = found.rows.groupby(["case", "method"], sort=False).first().get("bound")
     rows: list[Row] = []
     for case, method in gaps.index:
@@ -34,6 +33,10 @@ def _table(found: Findings) -> list[Row]:
             }
         )
     return rows
+
+
+def _four_digits(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else "\N{EN DASH}"
 
 
 def _figure(found: Findings) -> Figure:

@@ -104,7 +104,8 @@ def by_repetition(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
 
     def place(run: PlannedRun) -> tuple[int, int, int, int]:
         data, steps = run.config.problem.seed, run.config.train.steps
-        assert data is not None and steps is not None
+        assert data is not None
+        assert steps is not None
         return data, run.config.seed, steps, methods.index(run.method)
 
     return sorted(runs, key=place)

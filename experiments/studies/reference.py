@@ -12,6 +12,8 @@ from experiments.studies.outcome import Outcome
 # Below so many effective draws an importance-weighted bound says little about the evidence.
 LEAST_SIZE = 100.0
 ALIKE = 3.0  # standard errors
+# Smaller gaps per latent are below the noise of their estimates, and say as much as negative ones.
+FLOOR = 1e-5
 LINE = 160  # characters of an error
 
 

@@ -8,23 +8,26 @@ from collections.abc import Callable
 import pandas as pd
 
 
-def spread(rows: pd.DataFrame, value: str) -> pd.DataFrame:
+def spread(rows: pd.DataFrame, value: str, *, worst: float = math.inf) -> pd.DataFrame:
     """Per case and method, in their order: `median`, `low`, `high` and `runs` of a column.
 
     Args:
         rows: A row per run.
-        value: The column. Runs without a value (failed, or never there) count as infinite: a
-            median over the runs that went well would flatter.
+        value: The column.
+        worst: What runs without a value (failed, or never there) count as: a median over the runs
+            that went well would flatter.
     """
-    filled = rows.assign(value=rows[value].fillna(math.inf))
+    filled = rows.assign(value=rows[value].fillna(worst))
     groups = filled.groupby(["case", "method"], sort=False)["value"]
     table = groups.agg(median="median", low="min", high="max", runs="size")
     return table.reset_index()
 
 
-def told(rows: pd.DataFrame, value: str, form: Callable[[float], str]) -> pd.Series:
+def told(
+    rows: pd.DataFrame, value: str, form: Callable[[float], str], *, worst: float = math.inf
+) -> pd.Series:
     """The same as text, `median (low to high)`, indexed by case and method."""
-    table = spread(rows, value).set_index(["case", "method"])
+    table = spread(rows, value, worst=worst).set_index(["case", "method"])
 
     def text(row: pd.Series) -> str:
         if row["runs"] == 1 or row["low"] == row["high"]:

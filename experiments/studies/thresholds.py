@@ -7,6 +7,8 @@ import math
 import numpy as np
 import pandas as pd
 
+from experiments.studies.reference import FLOOR
+
 RUN = ["case", "method", "data", "seed"]
 
 
@@ -15,12 +17,12 @@ def reached(rows: pd.DataFrame, level: float, what: str) -> pd.DataFrame:
 
     The rate of a run falls to zero at its end, and until then the guide jitters around where it
     will settle. What a method needs is therefore asked of whole runs of several lengths. Between
-    two of them the logarithm of the gap is taken to fall evenly in the logarithm of the length.
-    What no run reaches has no value (NaN).
+    two of them the logarithm of the gap, of `FLOOR` where it is lower, is taken to fall evenly in
+    the logarithm of the length. What no run reaches has no value (NaN).
 
     Args:
         rows: A row per run.
-        level: In nats per latent.
+        level: In nats per latent, above `FLOOR`.
         what: `"steps"` or `"seconds"`.
 
     Returns:
@@ -45,8 +47,8 @@ def longest(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _between(runs: pd.DataFrame, index: int, level: float, what: str) -> float:
     place = runs[what].to_numpy(float)
-    gap = runs["gap_per_latent"].to_numpy(float)
-    if index == 0 or gap[index] <= 0:
+    gap = np.maximum(runs["gap_per_latent"].to_numpy(float), FLOOR)
+    if index == 0:
         return float(place[index])
     part = math.log(gap[index - 1] / level) / math.log(gap[index - 1] / gap[index])
     before, after = math.log(place[index - 1]), math.log(place[index])

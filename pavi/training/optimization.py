@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import final
 
@@ -33,7 +33,8 @@ class Optimization:
             move by up to five times as much, see `RowAdam`.
         network_rate: Of the networks that compute encodings or bend flows; a sixth of it if None.
             A step moves every weight alike, and what a network computes is a sum of dozens of
-            terms. (With a third, deep sets on Chem97 lost a level in one fit of twelve.)
+            terms. (With a third, deep sets on Chem97 lost a level in one fit of twelve.) Half of
+            it where a guide is trained over simulated data sets, see `over_data_sets`.
         schedule: `"cosine"`, down towards zero at the last step, or `"constant"`.
         clip_norm: The largest norm of a step's gradient; any if None.
         clip_spikes: How many times the recent norm a step's gradient may have; any if None.
@@ -58,6 +59,15 @@ class Optimization:
         if self.schedule not in list(Schedule):
             choices = [str(choice) for choice in Schedule]
             raise ValueError(f"schedule must be one of {choices}, got {self.schedule!r}.")
+
+    def over_data_sets(self) -> Optimization:
+        """The same for a guide that is trained over simulated data sets.
+
+        There networks have all of the work, and each step's data are new: unless a rate is given,
+        they learn at half the learning rate. On Gaussian random effects with 3 to 300 groups that
+        halves the gap that 3000 steps leave, and widths follow the amount of data sooner.
+        """
+        return replace(self, network_rate=self.network_rate or self.learning_rate / 2)
 
     def optimizer(self, guide: Guide) -> RowAdam:
         """The optimiser of a guide's parameters."""

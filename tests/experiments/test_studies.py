@@ -18,7 +18,7 @@ from experiments.studies.plan import by_repetition, plan
 from experiments.studies.reference import with_gaps
 from experiments.studies.report import Findings
 from experiments.studies.reports import REPORTS
-from experiments.studies.spread import spread
+from experiments.studies.spread import spread, told
 from experiments.studies.thresholds import longest, reached
 from pavi.training import NonFiniteLossError
 
@@ -207,6 +207,23 @@ def test_a_level_is_reached_between_two_points():
     assert longest(runs)[["method", "steps"]].to_numpy().tolist() == [["a", 1000], ["b", 100]]
 
 
+@pytest.mark.parametrize("noise", [1e-7, 0.0, -1e-7])
+def test_the_sign_of_a_gap_below_its_noise_decides_nothing(noise):
+    runs = pd.DataFrame(
+        {
+            "case": "",
+            "method": "a",
+            "data": 0,
+            "seed": 0,
+            "steps": [10, 1000],
+            "gap_per_latent": [0.1, noise],
+        }
+    )
+    (found,) = reached(runs, 0.01, "steps")["value"]
+    # A quarter of the way from 0.1 to 0.00001 on a log scale.
+    assert found == pytest.approx(10**1.5)
+
+
 def test_runs_of_every_length_are_planned_and_no_longer_than_there_is_time_for(tmp_path):
     runs = plan("E3", load_study("E3"), "desk", out=tmp_path)
     assert len({run.folder for run in runs}) == len(runs)
@@ -236,6 +253,12 @@ def test_a_median_counts_what_never_came():
     rows = pd.DataFrame({"case": "c", "method": "m", "value": [1.0, math.nan, math.nan]})
     (row,) = spread(rows, "value").to_dict("records")
     assert (row["median"], row["low"], row["runs"]) == (math.inf, 1.0, 3)
+
+
+def test_a_failed_run_has_not_the_best_elbo():
+    rows = pd.DataFrame({"case": "c", "method": "m", "elbo": [-10.0, -5.0, math.nan]})
+    (text,) = told(rows, "elbo", lambda value: f"{value:g}", worst=-math.inf)
+    assert text == "-10 (-inf to -5)"
 
 
 def test_the_reference_is_exact_or_the_best_bound_that_means_something():
