@@ -1,6 +1,8 @@
 """The benchmarks that are kept: which are run again, and what becomes of their lines."""
 
 import json
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,18 @@ from benchmarks.__main__ import KEPT, chosen, main, read
 def test_what_is_kept_is_a_line_of_json_for_each_command():
     for command, line in read(KEPT).items():
         assert isinstance(json.loads(line), dict), command
+
+
+def test_every_kept_command_is_one_that_there_is():
+    for command in read(KEPT):
+        name, *rest = command.split()
+        spec = find_spec(f"benchmarks.{name}")
+        assert spec is not None, command
+        assert spec.origin is not None
+        folder = spec.submodule_search_locations
+        source = Path(folder[0], "__main__.py") if folder else Path(spec.origin)
+        options = [word for word in rest if word.startswith("--")]
+        assert [o for o in options if f'"{o}"' not in source.read_text()] == [], command
 
 
 def test_commands_are_chosen_by_whole_words_and_once():
