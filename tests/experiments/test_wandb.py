@@ -75,6 +75,12 @@ def run(out: Path, home: Path, **variables: str) -> str:
     return done.stderr
 
 
+def read_csv(out: Path) -> list[dict[str, str]]:
+    """What the first start of a run logged to its table."""
+    with (out / "logs" / "version_0" / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
 def values(rows: list[dict[str, object]], name: str) -> list[float]:
     return [float(row[name]) for row in rows if row.get(name) not in (None, "")]
 
@@ -96,8 +102,7 @@ def test_an_offline_run_is_what_the_csv_is_and_goes_on_as_itself(tmp_path):
 
     plain = tmp_path / "csv"
     carry_out(prepare(load(CONFIG, ["train.checkpoint_every=4", f"out={plain}"])))
-    with (plain / "logs" / "version_0" / "metrics.csv").open() as file:
-        lines = list(csv.DictReader(file))
+    lines = read_csv(plain)
     logged = {name for row in rows for name in row if "/" in name and "figures" not in name}
     assert logged - {"trainer/global_step"} == {name for name in lines[0] if "/" in name}
     for name in ("train/elbo", "grad_norm/tables", "plates/group/batch"):
@@ -113,6 +118,25 @@ def test_an_offline_run_is_what_the_csv_is_and_goes_on_as_itself(tmp_path):
     assert run_id == "given"
     assert values(more, "train/elbo") == values(rows, "train/elbo")[8:]
     assert json.loads((out / "metrics.json").read_text())["elbo"] == metrics["elbo"]
+
+
+@pytest.mark.parametrize("logger", ["csv", "wandb"])
+def test_gaps_in_the_course_of_a_run_are_logged_at_their_own_steps(logger, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    given = ["course=8", "train.steps=100", "train.log_every=10", f"logger={logger}"]
+    metrics = carry_out(prepare(load(CONFIG, [*given, f"out={tmp_path}"])))
+    if logger == "csv":
+        rows, step = read_csv(tmp_path), "step"
+    else:
+        (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+        (_, _, rows), step = read(file), "trainer/global_step"
+    gaps = [row for row in rows if row.get("val/gap") not in (None, "")]
+    course = metrics["course"]
+    assert course["steps"] == [10, 14, 19, 27, 37, 52, 72, 100]
+    # Steps are counted from zero, and the end of the run comes after the last.
+    assert values(gaps, step) == [*(done - 1 for done in course["steps"]), 100]
+    assert values(gaps, "val/gap") == [*course["gaps"], metrics["gap"]]
+    assert len(values(rows, "train/elbo")) == 10
 
 
 @pytest.mark.parametrize(
