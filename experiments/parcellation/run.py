@@ -6,7 +6,6 @@ python -m experiments.run configs/hcp_like/full.yaml cohort=runs/cohort
 from __future__ import annotations
 
 import json
-import resource
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ from experiments.parcellation.stages import (
     stream_labels,
     timed,
 )
+from experiments.peak_memory import peak_rss_gb
 from experiments.provenance import command_line, provenance
 from experiments.run_folder import RunFolder
 from pavi.data.stores import MemmapStore
@@ -207,7 +207,7 @@ def measured(prepared: Prepared, files: RunFiles, fit: Fit, ranks: Ranks) -> dic
         "minutes_fit": (seconds["start"] + seconds["train"]) / 60,
         "minutes_start": seconds["start"] / 60,
         "minutes_posterior": seconds["posterior"] / 60,
-        "peak_rss_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "peak_rss_gb": peak_rss_gb(),
         "elbo": float(per_draw.mean()),
         "elbo_error": float(per_draw.std() / len(per_draw) ** 0.5),
         "steps": config.train.steps,
