@@ -10,21 +10,25 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import wandb
 from wandb_file import read, values
 
+from experiments.build import build
 from experiments.config_file import load
 from experiments.run import carry_out, main, prepare
+from pavi.data.module import PlateBatches
+from pavi.training.step_log import gradient_norms
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs" / "debug" / "gre_affine.yaml"
 
 
-def run(out: Path, home: Path, **variables: str) -> str:
+def run(out: Path, home: Path, *more: str, **variables: str) -> str:
     """Run in a process that nobody has logged in; returns what it says."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
     environment |= {"HOME": str(home), "NETRC": str(home / "netrc"), **variables}
-    overrides = ["logger=wandb", "train.checkpoint_every=4", f"out={out}"]
+    overrides = ["logger=wandb", "train.checkpoint_every=4", f"out={out}", *more]
     done = subprocess.run(
         [sys.executable, "-m", "experiments.run", str(CONFIG), *overrides],
         cwd=ROOT,
@@ -45,6 +49,12 @@ def read_csv(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def metric_names(rows: list[dict[str, object]]) -> set[str]:
+    """What was logged besides figures and the number of the step."""
+    named = {name for row in rows for name in row if "/" in name and "figures" not in name}
+    return named - {"trainer/global_step"}
+
+
 def test_an_offline_run_is_what_the_csv_is_and_goes_on_as_itself(tmp_path):
     out = tmp_path / "run"
     assert "not logged in to W&B" in run(out, tmp_path, WANDB_RUN_ID="given")
@@ -63,8 +73,7 @@ def test_an_offline_run_is_what_the_csv_is_and_goes_on_as_itself(tmp_path):
     plain = tmp_path / "csv"
     carry_out(prepare(load(CONFIG, ["train.checkpoint_every=4", f"out={plain}"])))
     lines = read_csv(plain)
-    logged = {name for row in rows for name in row if "/" in name and "figures" not in name}
-    assert logged - {"trainer/global_step"} == {name for name in lines[0] if "/" in name}
+    assert metric_names(rows) == {name for name in lines[0] if "/" in name}
     for name in ("train/elbo", "grad_norm/tables", "plates/group/batch"):
         assert values(rows, name) == values(lines, name)
     assert values(rows, "trainer/global_step")[:10] == values(lines, "step")[:10]
@@ -78,6 +87,58 @@ def test_an_offline_run_is_what_the_csv_is_and_goes_on_as_itself(tmp_path):
     assert run_id == "given"
     assert values(more, "train/elbo") == values(rows, "train/elbo")[8:]
     assert json.loads((out / "metrics.json").read_text())["elbo"] == metrics["elbo"]
+
+
+def test_two_devices_log_as_one_run_what_they_find_on_average(tmp_path):
+    out, plain = tmp_path / "run", tmp_path / "one"
+    devices = ["trainer.devices=2", "trainer.strategy=ddp", "trainer.accelerator=cpu"]
+    run(out, tmp_path, *devices, WANDB_MODE="offline")
+    (file,) = out.rglob("*.wandb")
+    _, held, rows = read(file)
+    assert held["trainer"]["devices"] == 2
+    steps = [row["trainer/global_step"] for row in rows if "train/elbo" in row]
+    assert steps == list(range(10))
+    carry_out(prepare(load(CONFIG, [f"out={plain}"])))
+    assert metric_names(rows) == {name for name in read_csv(plain)[0] if "/" in name}
+    metrics = json.loads((out / "metrics.json").read_text())
+    for name in ("elbo", "gap", "num_parameters"):
+        assert values(rows, f"final/{name}") == [metrics[name]]
+
+    # The first step, by hand: that of a rank is a function of the seed and of its number.
+    config = load(CONFIG, [])
+    experiment = build(config)
+    module, stream = experiment.module, experiment.stream
+    module.guide.standardise(stream.reference())
+    found = []
+    for rank in (0, 1):
+        batches = PlateBatches(
+            experiment.data, batch=experiment.batch, seed=config.seed, rank=rank
+        )
+        emphasis = module.warm_up.emphasis(0.0)
+        found.append(module.objective(module.guide, batches[0], emphasis=emphasis).loss)
+    assert abs(found[0] - found[1]) > 1
+    loss = torch.stack(found).mean()
+    loss.backward()
+    first, elbo = rows[0], -loss.item()
+    latents = experiment.model.num_latents(experiment.data.cardinalities)
+    assert float(first["train/elbo"]) == pytest.approx(elbo)
+    assert float(first["train/elbo_per_latent"]) == pytest.approx(elbo / latents)
+    for part, norm in gradient_norms(module.guide).items():
+        assert float(first[f"grad_norm/{part}"]) == pytest.approx(float(norm))
+
+
+@pytest.mark.slow
+def test_without_a_network_a_run_ends_offline_and_complete(tmp_path):
+    out = tmp_path / "run"
+    # An address that nobody answers from; `run` ends what hangs.
+    said = run(out, tmp_path, WANDB_BASE_URL="http://10.255.255.1", WANDB_API_KEY="0" * 40)
+    assert "W&B cannot be reached" in said
+    assert "this run is logged offline" in said
+    (file,) = out.glob("wandb/offline-run-*/*.wandb")
+    _, _, rows = read(file)
+    assert len(values(rows, "train/elbo")) == 10
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert values(rows, "final/elbo") == [metrics["elbo"]]
 
 
 @pytest.mark.parametrize("logger", ["csv", "wandb"])
