@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import resource
-import sys
 import time
 from collections.abc import Mapping
 
@@ -37,12 +35,6 @@ def loop_seconds() -> float:
     for number in range(10_000_000):
         total += number
     return time.perf_counter() - begin
-
-
-def peak_rss_gb() -> float:
-    """The largest resident set of this process so far, in gigabytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e9 if sys.platform == "darwin" else 1e6)
 
 
 def _rounded(value: object) -> object:

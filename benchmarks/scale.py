@@ -27,7 +27,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 import pavi
-from benchmarks.report import peak_rss_gb, report
+from benchmarks.report import report
+from experiments.peak_memory import peak_rss_gb
 from pavi.data import PlateDataModule
 from pavi.data.module import PlateBatches
 from pavi.encodings import Encodings

@@ -68,7 +68,7 @@ def course_figures(
         metrics: Of the run, with `log_evidence` and `gap` where they are known.
     """
     evidence = metrics.get("log_evidence")
-    figures = {"figures/elbo": elbo_figure(history, evidence=evidence)}
+    figures = {"elbo": elbo_figure(history, evidence=evidence)}
     if evidence is not None:
-        figures["figures/gap"] = gap_figure(history, evidence=evidence, gap=metrics["gap"])
+        figures["gap"] = gap_figure(history, evidence=evidence, gap=metrics["gap"])
     return figures

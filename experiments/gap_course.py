@@ -63,8 +63,11 @@ class GapCourse(pl.Callback):
         self.steps.append(trainer.global_step)
         self.seconds.append(elapsed)
         self.gaps.append(gap)
-        if trainer.loggers:
-            pl_module.log("val/gap", gap, batch_size=1)
+        if trainer.is_global_zero:
+            # By hand: `pl_module.log` would wait for the next step that Lightning logs. Its steps
+            # are counted from zero.
+            for logger in trainer.loggers:
+                logger.log_metrics({"val/gap": gap}, step=trainer.global_step - 1)
         self.history.leave_out(time.monotonic() - began)
 
     def state_dict(self) -> dict[str, Any]:

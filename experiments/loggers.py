@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
@@ -75,23 +75,32 @@ def opened_logger(
         yield CSVLog(folder.path / "logs")
 
 
-def log_figures(logger: Logger, figures: Mapping[str, Figure], *, step: int) -> None:
-    """Log figures to a logger that shows any; a table of numbers shows none.
+def log_end(
+    logger: Logger, metrics: Mapping[str, Any], figures: Mapping[str, Figure], *, step: int
+) -> None:
+    """Log what a run ended with, as `final/...` and `figures/...`; a gap is `val/gap` too.
 
     Args:
-        logger: Of the run.
-        figures: By name.
-        step: The step they belong to.
+        logger: Of the run, on its first process.
+        metrics: By name; of these the numbers are logged.
+        figures: By name; a table of numbers shows none.
+        step: The number of steps that were done.
     """
+    final = {f"final/{k}": v for k, v in metrics.items() if isinstance(v, int | float)}
+    if "gap" in metrics:
+        final["val/gap"] = metrics["gap"]
+    logger.log_metrics(final, step=step)
+    drawn = {f"figures/{name}": figure for name, figure in figures.items()}
     if isinstance(logger, WandbLogger):
         import wandb
 
         # At a pixel density for screens.
-        images = {name: wandb.Image(figure) for name, figure in figures.items()}
+        images = {name: wandb.Image(figure) for name, figure in drawn.items()}
         logger.experiment.log({**images, "trainer/global_step": step})
     elif isinstance(logger, TensorBoardLogger):
-        for name, figure in figures.items():
+        for name, figure in drawn.items():
             logger.experiment.add_figure(name, figure, step, close=False)
+    logger.save()
 
 
 def _start_wandb(config: RunConfig, folder: RunFolder, run_id: str | None) -> Run:

@@ -21,7 +21,7 @@ from experiments.ends import exit_code
 from experiments.evaluation import evaluate
 from experiments.fit_stage import FitStage
 from experiments.gap_course import GapCourse
-from experiments.loggers import LoggerStartError, check_logger, log_figures
+from experiments.loggers import LoggerStartError, check_logger, log_end
 from experiments.parcellation import run as parcellation
 from experiments.parcellation.config import is_parcellation
 from experiments.provenance import command_line, provenance
@@ -140,12 +140,7 @@ def _logged_run(prepared: Prepared) -> dict[str, Any]:
         metrics = evaluate(config, experiment, posterior)
         if prepared.course is not None:
             metrics["course"] = prepared.course.state_dict()
-        final = {f"final/{k}": v for k, v in metrics.items() if isinstance(v, int | float)}
-        if "gap" in metrics:
-            final["val/gap"] = metrics["gap"]
-        logger.log_metrics(final, step=config.train.steps)
-        log_figures(logger, course_figures(history, metrics), step=config.train.steps)
-        logger.save()
+        log_end(logger, metrics, course_figures(history, metrics), step=config.train.steps)
     folder.write_metrics(metrics)
     return metrics
 

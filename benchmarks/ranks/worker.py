@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import sys
 import time
 from itertools import pairwise
@@ -21,6 +20,7 @@ import torch.distributed as dist
 from benchmarks.ranks.traffic import Traffic
 from benchmarks.ranks.turns import TurnClock, Turns
 from benchmarks.ranks.workload import Workload
+from experiments.peak_memory import peak_rss_gb
 from pavi.training import train
 
 BLOCK = 25  # steps between two entries
@@ -94,7 +94,7 @@ def main() -> None:
             "bytes_per_step": traffic.bytes / max(1, traffic.steps),
             "calls_per_step": traffic.calls / max(1, traffic.steps),
             "state_bytes": sum(p.nbytes for p in module.guide.parameters()) + clock.state_bytes,
-            "peak_rss_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+            "peak_rss_gb": peak_rss_gb(),
         }
         print(json.dumps(found), flush=True)
     if dist.is_initialized():

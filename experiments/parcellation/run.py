@@ -6,7 +6,6 @@ python -m experiments.run configs/hcp_like/full.yaml cohort=runs/cohort
 from __future__ import annotations
 
 import json
-import resource
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +18,10 @@ from experiments.config_file import load_as
 from experiments.ends import exit_code
 from experiments.fit_stage import FitStage
 from experiments.hcp_like.cohort import Cohort
-from experiments.loggers import check_logger
+from experiments.loggers import check_logger, log_end
 from experiments.parcellation.assessment import compared
 from experiments.parcellation.config import ParcellationConfig
+from experiments.parcellation.course import FixedBatchCourse
 from experiments.parcellation.fingerprints import open_fingerprints
 from experiments.parcellation.ranks import Ranks, joined
 from experiments.parcellation.report import write_figures
@@ -35,6 +35,7 @@ from experiments.parcellation.stages import (
     stream_labels,
     timed,
 )
+from experiments.peak_memory import peak_rss_gb
 from experiments.provenance import command_line, provenance
 from experiments.run_folder import RunFolder
 from pavi.data.stores import MemmapStore
@@ -139,46 +140,55 @@ def carry_out(prepared: Prepared, *, command: Sequence[str] = ()) -> dict[str, A
     ranks.together(create)
     start = reached_start(config, files, prepared.store, ranks)
     fit = build_fit(config, prepared.store, start, ranks)
-    train(config, folder, files, fit)
-    stream_labels(config, files, fit, ranks)
-    metrics = measured(prepared, files, fit, ranks)
-    if not ranks.first:
-        return {}
-    write_figures(folder.path / "figures", files, metrics, prepared.cohort)
-    folder.write_metrics(metrics)
-    return metrics
-
-
-def train(config: ParcellationConfig, folder: RunFolder, files: RunFiles, fit: Fit) -> None:
-    """Train the guide, or read what was trained.
-
-    A guide that is split is read from the checkpoint of the last step, of which every rank takes
-    its own rows.
-    """
-    held = None if fit.shard is not None or files.history is None else files.tensors("weights")
-    if held is not None:
-        fit.guide.load_state_dict(held)
-        return
-    history, course = History(), fixed_batch_course(config, fit)
+    course = fixed_batch_course(config, fit)
     stage = FitStage.of(
         config,
         folder,
-        history,
+        History(),
         latents=fit.data.model.num_latents(fit.data.cardinalities),
         sharded=fit.shard is not None,
         callbacks=[course],
         progress=True,
     )
+    with stage.logged() as logger:
+        train(files, fit, stage, course)
+        stream_labels(config, files, fit, ranks)
+        metrics = measured(prepared, files, fit, ranks)
+        if not ranks.first:
+            return {}
+        figures = write_figures(folder.path / "figures", files, metrics, prepared.cohort)
+        overlaps = {f"dice/{k}": v for k, v in enumerate(metrics.get("dice", ()))}
+        log_end(logger, {**metrics, **overlaps}, figures, step=config.train.steps)
+    folder.write_metrics(metrics)
+    return metrics
+
+
+def train(files: RunFiles, fit: Fit, stage: FitStage, course: FixedBatchCourse) -> None:
+    """Train the guide, or read what was trained.
+
+    A guide that is split is read from the checkpoint of the last step, of which every rank takes
+    its own rows.
+
+    Args:
+        files: Of the run.
+        fit: What is fitted.
+        stage: The fit, whose log is open.
+        course: The ELBO on a fixed batch, one of the callbacks of `stage`.
+    """
+    held = None if fit.shard is not None or files.history is None else files.tensors("weights")
+    if held is not None:
+        fit.guide.load_state_dict(held)
+        return
     if stage.resume is not None and files.writes:
         print(f"going on from {stage.resume}", file=sys.stderr)
-    with stage.logged(), timed(files, "train"):
+    with timed(files, "train"):
         stage.fit(fit.module, fit.stream)
     guide = fit.guide.cpu()
     if fit.shard is not None:
         guide = assembled(guide, fit.shard)
     if files.writes:
         files.write_tensors("weights", guide.state_dict())
-        files.write_history({"fixed_batch": course.state_dict(), **history.state_dict()})
+        files.write_history({"fixed_batch": course.state_dict(), **stage.history.state_dict()})
 
 
 def measured(prepared: Prepared, files: RunFiles, fit: Fit, ranks: Ranks) -> dict[str, Any]:
@@ -197,7 +207,7 @@ def measured(prepared: Prepared, files: RunFiles, fit: Fit, ranks: Ranks) -> dic
         "minutes_fit": (seconds["start"] + seconds["train"]) / 60,
         "minutes_start": seconds["start"] / 60,
         "minutes_posterior": seconds["posterior"] / 60,
-        "peak_rss_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "peak_rss_gb": peak_rss_gb(),
         "elbo": float(per_draw.mean()),
         "elbo_error": float(per_draw.std() / len(per_draw) ** 0.5),
         "steps": config.train.steps,

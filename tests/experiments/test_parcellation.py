@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from safetensors.torch import load_file
 from torch.distributions import Normal
 from torch.testing import assert_close
+from wandb_file import read, values
 
 from experiments.config_file import load_as
 from experiments.hcp_like.config import CohortConfig
@@ -29,11 +31,17 @@ from experiments.parcellation.stages import build_fit, reached_start
 from experiments.parcellation.start import StartConfig, find_start
 from experiments.parcellation.template import build_model
 from experiments.run import main
+from experiments.run_folder import RunFolder
 from pavi import AffineFlow, PlateAmortizedGuide
 from pavi.data.stores import DamagedStoreError, StoreWriter
 from pavi.models import label_probabilities
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "hcp_like"
+FREE_ROWS = {
+    "computed": set(),
+    "hybrid": {"eta", "mu_s", "mu_st"},
+    "free": {"eta", "mu_s", "mu_st", "pi"},
+}
 SUBJECTS, SESSIONS, VERTICES, DIM, NETWORKS = 6, 2, 60, 3, 3
 
 
@@ -231,6 +239,51 @@ def finished(cohort, tmp_path_factory):
     return out, carry_out(prepare(small(cohort, out)))
 
 
+def quickly(out, **more):
+    """Overrides by which a run takes few seconds."""
+    given = {"train.steps": 2, "start.passes": 1, "start.subjects": 4, "posterior.draws": 2}
+    return [f"out={out}", *(f"{k}={v}" for k, v in (given | more).items())]
+
+
+def test_a_parcellation_logs_its_end_and_goes_on_as_itself(cohort, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    given = [f"cohort={cohort}", *quickly(tmp_path), "logger=wandb", "train.log_every=1"]
+    config = load_as(ParcellationConfig, CONFIGS / "small.yaml", given)
+    metrics = carry_out(prepare(config))
+    (first,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    run_id, held, rows = read(first)
+    assert held["encodings"] == {"name": "computed", "hidden": 32}
+    assert len(values(rows, "train/elbo")) == 2
+    assert_end(rows, metrics, first.parent / "files")
+
+    # As if it had been killed when its fit was done: the fit is not logged again.
+    (tmp_path / "metrics.json").unlink()
+    (tmp_path / "provenance.json").write_text(
+        json.dumps({**RunFolder(tmp_path).provenance, "run_id": "other"})
+    )
+    again = carry_out(prepare(config))
+    (second,) = set(tmp_path.glob("wandb/offline-run-*/*.wandb")) - {first}
+    other_id, _, rows = read(second)
+    assert other_id == run_id
+    assert values(rows, "train/elbo") == []
+    assert_end(rows, again, second.parent / "files")
+
+
+def assert_end(rows, metrics, folder):
+    """Numbers and figures of a complete run, once each."""
+    single = ("accuracy", "ece", "elbo", "minutes_fit", "minutes_posterior", "peak_rss_gb")
+    for name in single:
+        assert values(rows, f"final/{name}") == [metrics[name]]
+    for network, overlap in enumerate(metrics["dice"]):
+        assert values(rows, f"final/dice/{network}") == [overlap]
+    steps = {row["trainer/global_step"] for row in rows if "final/elbo" in row}
+    assert steps == {metrics["steps"]}
+    for name in ("elbo", "group", "subjects", "accuracy", "reliability"):
+        key = f"figures/{name}/path"
+        (image,) = (row[key] for row in rows if key in row)
+        assert (folder / image).is_file()
+
+
 @pytest.mark.slow
 def test_a_cohort_of_fifty_subjects_is_parcellated(finished):
     _, metrics = finished
@@ -331,11 +384,21 @@ def test_ranks_that_would_have_too_few_subjects_are_refused(cohort, tmp_path, ca
     assert not (tmp_path / "run").exists()
 
 
-def test_every_config_of_a_parcellation_is_read():
-    for path in sorted(CONFIGS.glob("*.yaml")):
-        config = load_as(ParcellationConfig, path)
-        assert config.encodings.build() is not None
-        assert json.dumps(config.train.batch)
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_config_of_a_parcellation_runs(path, cohort, tmp_path, monkeypatch):
+    # They take longer than everything else, and are the same for every config.
+    monkeypatch.setattr("experiments.parcellation.run.write_figures", lambda *_: {})
+    given = [f"cohort={cohort}", *quickly(tmp_path)]
+    config = load_as(ParcellationConfig, path, given)
+    metrics = carry_out(prepare(config))
+    weights = load_file(tmp_path / "weights.safetensors")
+    assert metrics["steps"] == 2
+    assert np.isfinite(metrics["elbo"])
+    assert metrics["accuracy"] > 3 / config.networks  # three times that of chance
+    # The sites that have a row for every vertex, subject or both.
+    rows = {name.split(".")[-1]: len(t) for name, t in weights.items() if "_tables" in name}
+    free = {name for name, count in rows.items() if count > 1}
+    assert free == FREE_ROWS[config.encodings.name]
 
 
 def test_free_rows_of_the_whole_cohort_fit_a_small_machine():

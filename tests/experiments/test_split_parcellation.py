@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -131,6 +132,22 @@ def test_the_posterior_that_ranks_write_is_that_of_one_process(still):
     assert counts[0] == counts[1]
 
 
+def last_row(out, version):
+    with (out / "logs" / f"version_{version}" / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))[-1]
+
+
+def test_the_first_of_two_ranks_logs_the_end_of_a_run(still):
+    _, _, two, found = still
+    assert [path.name for path in (two / "logs").iterdir()] == ["version_0"]
+    row = last_row(two, 0)
+    assert row["step"] == "1"
+    for name in ("elbo", "accuracy", "ece", "peak_rss_gb", "minutes_fit"):
+        assert float(row[f"final/{name}"]) == found[name]
+    dice = [float(row[f"final/dice/{network}"]) for network in range(len(found["dice"]))]
+    assert dice == found["dice"]
+
+
 def test_a_split_run_goes_on_with_what_another_rank_lost(cohort, still):
     _, _, two, found = still
     held = labels(two)
@@ -142,6 +159,7 @@ def test_a_split_run_goes_on_with_what_another_rank_lost(cohort, still):
     assert np.array_equal(labels(two), held)
     for name in ("elbo", "accuracy", "ece", "dice"):
         assert again[name] == found[name]
+    assert float(last_row(two, 1)["final/accuracy"]) == found["accuracy"]
 
 
 def torchrun(cohort, out, *overrides, fails=-1):
