@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
 
+import torch
+
 from pavi.core import HierarchicalModel
+from pavi.core.template_check import check_template
 from pavi.data import PlateData
 from pavi.encodings import Encodings
 from pavi.flows import Flow
@@ -37,7 +40,8 @@ def check_model_and_data(model: Any, data: Any) -> None:
     """A template, and data that were read for it.
 
     Raises:
-        ValueError: If one is something else, or the data belong to another model.
+        ValueError: If one is something else, the data belong to another model, or the model
+            cannot be drawn from in their floating-point type.
     """
     if isinstance(model, PlateData) and isinstance(data, HierarchicalModel):
         raise ValueError("model and data have changed places: it is fit(model, data).")
@@ -50,6 +54,8 @@ def check_model_and_data(model: Any, data: Any) -> None:
         )
     if found := difference(signature(data.model), signature(model)):
         raise ValueError(f"the data were read for another model: {found}.")
+    if data.like.dtype != torch.get_default_dtype():
+        check_template(model, dtype=data.like.dtype)
     if absent := [n for n in (*model.observed, *model.covariates) if n not in data.measured]:
         raise ValueError(
             f"the data hold no values of {absent}, which the model measures; "

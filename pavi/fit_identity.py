@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pavi.core import HierarchicalModel
-from pavi.guides.prior import prior_references
-from pavi.posterior.signature import signature
+from pavi.posterior.signature import described_priors, signature
 from pavi.training import VariationalInference
 
 
@@ -46,11 +45,11 @@ def _plain(settings: Any) -> dict[str, Any]:
 
 
 def _priors(model: HierarchicalModel) -> dict[str, list[str]]:
-    """Center and spread of draws of every latent site: what code the signature cannot see says."""
+    """The priors of every latent site, as texts."""
     return {
         name: [
             f"{center:.4g} +- {spread:.4g}"
-            for center, spread in zip(found.center.tolist(), found.spread.tolist(), strict=True)
+            for center, spread in zip(found["center"], found["spread"], strict=True)
         ]
-        for name, found in prior_references(model).items()
+        for name, found in described_priors(model).items()
     }

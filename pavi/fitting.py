@@ -15,6 +15,7 @@ from pavi.data import (
     Shard,
     default_batch,
     default_shard_batch,
+    fingerprint,
 )
 from pavi.encodings import Encodings
 from pavi.fit_checks import check_choices, check_model_and_data, check_numbers
@@ -95,7 +96,7 @@ def fit(
     Raises:
         ValueError: If an argument does not fit the model or the data, or the checkpoints are
             damaged, of a fit with another model, guide, objective, optimization, warm-up, batch,
-            seed or plate sizes, or cannot be written.
+            seed, plate sizes or data, or cannot be written.
         NonFiniteLossError: If the loss becomes NaN or infinite.
         DiskFullError: If the disk has no room for a checkpoint; the one before stays.
         FitStopped: With checkpoints, if SIGTERM or SIGUSR1 comes: when the step is done and a
@@ -159,6 +160,8 @@ def fit(
             **fit_identity(module, data.cardinalities, seed=seed),
             "batch": {plate: int(size) for plate, size in batch.items()},
             "blocks": {plate: int(size) for plate, size in (blocks or {}).items()},
+            # They are read for it, so only where there is something to compare.
+            "data": {} if checkpoints is None else fingerprint(data),
         },
     )
     guide = guide.cpu()

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
@@ -15,6 +14,7 @@ from pavi.cli.cells import first_fault
 from pavi.cli.columns import Column, expected_columns
 from pavi.core import HierarchicalModel
 from pavi.data import PlateData
+from pavi.files import sha256_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,8 +42,7 @@ class DataFile:
     @property
     def digest(self) -> str:
         """The SHA-256 of the content."""
-        with self.path.open("rb") as stream:
-            return file_digest(stream, "sha256").hexdigest()
+        return sha256_of(self.path)
 
     def read(self, model: HierarchicalModel) -> PlateData:
         """The data, as a model takes them.

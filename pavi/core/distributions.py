@@ -70,9 +70,19 @@ def shaped(
         except (RuntimeError, ValueError):
             fits = False
     if not fits:
+        needed = tuple(distribution.event_shape)
+        declare = (
+            ""
+            if needed == event_shape[extra:] and extra >= 0
+            else (
+                f"; a value of {type(distribution).__name__} has shape {needed}: declare "
+                f"event_shape={needed}"
+            )
+        )
         raise ValueError(
             f"its distribution has shape {tuple(own)}, which does not broadcast to "
             f"{tuple(whole)} = (draws, *plates, *event_shape), with event_shape {event_shape}"
+            f"{declare}"
         )
     return Independent(distribution, extra) if extra else distribution
 

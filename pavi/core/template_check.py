@@ -20,12 +20,22 @@ DRAWS = 2
 SIZES = (3, 5, 7, 11, 13, 17, 19, 23, 29, 31)
 
 
-def check_template(model: HierarchicalModel) -> dict[str, constraints.Constraint]:
+def check_template(
+    model: HierarchicalModel, *, dtype: torch.dtype | None = None
+) -> dict[str, constraints.Constraint]:
     """Draw every site of a tiny grounded model; see `HierarchicalModel` for what is checked.
+
+    Args:
+        model: The template.
+        dtype: The type to draw in, torch's default if None.
 
     Returns:
         The support of every latent and observed site, as found on the tiny plates.
+
+    Raises:
+        ValueError: If a site is wrong.
     """
+    like = torch.zeros((), dtype=dtype)
     sizes = dict(zip(model.plates, SIZES, strict=False))
     if len(sizes) < len(model.plates):
         raise ValueError(f"a model has at most {len(SIZES)} plates, got {len(model.plates)}.")
@@ -38,8 +48,8 @@ def check_template(model: HierarchicalModel) -> dict[str, constraints.Constraint
     ones = {}
     for name in model.covariates:
         site = model.sites[name]
-        ones[name] = torch.ones([*(sizes[p] for p in site.plates), *site.event_shape])
-    batch = whole(sizes, links, ones, like=torch.zeros(()))
+        ones[name] = like.new_ones([*(sizes[p] for p in site.plates), *site.event_shape])
+    batch = whole(sizes, links, ones, like=like)
     drawn: dict[str, Tensor] = {}
     supports: dict[str, constraints.Constraint] = {}
     with torch.random.fork_rng(devices=[]):
@@ -57,7 +67,7 @@ def check_template(model: HierarchicalModel) -> dict[str, constraints.Constraint
             except Exception as error:
                 raise ValueError(
                     f"site {name!r}: its conditional failed with {type(error).__name__}: "
-                    f"{error}. {received}"
+                    f"{error}. {received}{_of_type(like)}"
                 ) from error
             if not isinstance(distribution, Distribution):
                 raise ValueError(
@@ -71,9 +81,26 @@ def check_template(model: HierarchicalModel) -> dict[str, constraints.Constraint
                 full = shaped(cast(distribution, batch.like), batch_shape, site.event_shape)
             except ValueError as error:
                 raise ValueError(f"site {name!r}: {error}. {received}") from None
-            drawn[name] = full.sample()
+            try:
+                drawn[name] = full.sample()
+            except RuntimeError as error:
+                raise ValueError(
+                    f"site {name!r}: its {type(distribution).__name__} gives no draws: {error}. "
+                    f"{received}{_of_type(like)}"
+                ) from error
             supports[name] = support_of(full)
     return supports
+
+
+def _of_type(like: Tensor) -> str:
+    """What constants must be for numbers of another type than torch's default."""
+    if like.dtype == torch.get_default_dtype():
+        return ""
+    return (
+        f" All of it is of {like.dtype}, and matrix products do not mix types: make constants "
+        "from an argument, `tau.new_ones(2)` and not `torch.ones(2)`, or read the data with "
+        f"dtype={torch.get_default_dtype()}."
+    )
 
 
 def _check_latent(name: str, distribution: Distribution) -> None:

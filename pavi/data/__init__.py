@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pavi.data.default_batch import default_batch
+from pavi.data.fingerprint import fingerprint
 from pavi.data.plate_data import PlateData
 from pavi.data.sampler import PlateSampler
 from pavi.data.shard import Shard
@@ -34,5 +35,6 @@ __all__ = [
     "SimulatedDataModule",
     "default_batch",
     "default_shard_batch",
+    "fingerprint",
     "starting_batch",
 ]

@@ -46,6 +46,15 @@ def prior_references(model: HierarchicalModel) -> dict[str, PriorReference]:
     The summaries standardise the inputs of the flows. They are constants: any choice of them
     leaves the density of a guide exact.
     """
+    try:
+        return _summaries(model, torch.zeros((), dtype=torch.float64))
+    except RuntimeError:
+        # Matrix products do not mix types, and constants of a model have torch's default.
+        return _summaries(model, torch.zeros(()))
+
+
+def _summaries(model: HierarchicalModel, like: Tensor) -> dict[str, PriorReference]:
+    """The same, by draws of the type of `like`."""
     sizes = dict.fromkeys(model.plates, 1)
     links = {
         name: {parent: torch.zeros(1, dtype=torch.int64) for parent in plate.within}
@@ -54,8 +63,8 @@ def prior_references(model: HierarchicalModel) -> dict[str, PriorReference]:
     covariates = {}
     for name in model.covariates:
         site = model.sites[name]
-        covariates[name] = torch.ones([*(1 for _ in site.plates), *site.event_shape])
-    batch = whole(sizes, links, covariates, like=torch.zeros((), dtype=torch.float64))
+        covariates[name] = like.new_ones([*(1 for _ in site.plates), *site.event_shape])
+    batch = whole(sizes, links, covariates, like=like)
     values: dict[str, Tensor] = {}
     found = {}
     with torch.random.fork_rng(devices=[]), unvalidated():

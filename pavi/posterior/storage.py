@@ -22,7 +22,7 @@ from pavi.encodings import (
     OwnDataEncodings,
     SetTransformerEncodings,
 )
-from pavi.files import whole_folder
+from pavi.files import sha256_of, whole_folder
 from pavi.flows import (
     AffineFlow,
     ASVIFlow,
@@ -42,10 +42,20 @@ from pavi.guides import (
     TotalFlowGuide,
     UIVIGuide,
 )
-from pavi.posterior.signature import difference, signature
+from pavi.posterior.signature import described_priors, difference, other_prior, signature
 
-FORMAT = 4
-KEYS = ("format", "model", "guide", "cardinalities", "labels", "dtype", "history")
+FORMAT = 5
+KEYS = (
+    "format",
+    "model",
+    "priors",
+    "guide",
+    "cardinalities",
+    "labels",
+    "dtype",
+    "history",
+    "checksums",
+)
 CARD, WEIGHTS, LINKS = "posterior.json", "weights.safetensors", "links.safetensors"
 # Of a guide that computes its encodings from data: those of the data it was fitted to.
 ENCODINGS = "encodings.safetensors"
@@ -109,6 +119,7 @@ def write_posterior(
     card = {
         "format": FORMAT,
         "model": signature(guide.model),
+        "priors": described_priors(guide.model),
         "guide": guide.config(),
         "cardinalities": dict(data.cardinalities),
         "labels": {plate: [to_json(n) for n in names] for plate, names in data.labels.items()},
@@ -120,9 +131,10 @@ def write_posterior(
         files[ENCODINGS] = dict(encodings)
     needed = sum(value.nbytes for tensors in files.values() for value in tensors.values())
     with whole_folder(path, needed=needed) as fresh:
-        (fresh / CARD).write_text(json.dumps(card, indent=1))
         for name, tensors in files.items():
             save_file(_apart(tensors), fresh / name)
+        card["checksums"] = {name: sha256_of(fresh / name) for name in files}
+        (fresh / CARD).write_text(json.dumps(card, indent=1))
 
 
 def _links(data: PlateData) -> dict[str, torch.Tensor]:
@@ -158,7 +170,10 @@ def read_posterior(path: Path, model: HierarchicalModel, data: PlateData | None)
     if absent:
         raise ValueError(f"{path} cannot be read; its {CARD} is damaged: it lacks {absent}.")
     try:
-        found = difference(card["model"], signature(model))
+        for name, checksum in card["checksums"].items():
+            if sha256_of(path / name) != checksum:
+                raise ValueError(f"{name} is not what was written")
+        found = difference(card["model"], signature(model)) or other_prior(card["priors"], model)
         saved = None if found else _without_values(card, links, model)
         build = GUIDES[card["guide"]["kind"]]
         options = {key: _read(value) for key, value in card["guide"].items() if key != "kind"}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from pavi.files import sha256_of
 
 FORMAT = 1
 COMMON, ROWS, MANIFEST = "common.ckpt", "rows", "manifest.json"
@@ -21,7 +22,7 @@ def described(folder: Path, *, rank: int) -> Files:
     return {
         file.relative_to(folder).as_posix(): {
             "bytes": file.stat().st_size,
-            "sha256": _digest(file),
+            "sha256": sha256_of(file),
         }
         for file in mine
     }
@@ -52,7 +53,7 @@ def altered(folder: Path, *, part: int, parts: int) -> list[str]:
     """The files whose digest is another one; looks at every `parts`-th file, from `part` on."""
     files = _files(folder)
     mine = sorted(files)[part::parts]
-    return [name for name in mine if _digest(folder / name) != files[name]["sha256"]]
+    return [name for name in mine if sha256_of(folder / name) != files[name]["sha256"]]
 
 
 def _files(folder: Path) -> Files:
@@ -61,8 +62,3 @@ def _files(folder: Path) -> Files:
         raise ValueError(f"it has format {manifest['format']}; this version reads {FORMAT}")
     files: Files = manifest["files"]
     return files
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,6 +8,7 @@ from core.designs import dense_crossing, ragged_nest, sparse_crossing
 from torch.distributions import (
     Bernoulli,
     Categorical,
+    Dirichlet,
     MixtureSameFamily,
     MultivariateNormal,
     Normal,
@@ -147,3 +148,21 @@ def test_describe_needs_no_sizes(capsys):
 def test_describe_refuses_an_unknown_plate():
     with pytest.raises(ValueError, match=r"\['pupils'\].*plates are \['lea', 'school', 'pupil'\]"):
         ragged_nest().describe({"pupils": 3})
+
+
+@pytest.mark.parametrize(
+    ("prior", "shape"),
+    [
+        (lambda: Dirichlet(torch.ones(3)), r"\(3,\)"),
+        (lambda: MultivariateNormal(torch.zeros(2), torch.eye(2)), r"\(2,\)"),
+    ],
+)
+def test_a_missing_event_shape_is_named(prior, shape):
+    with pytest.raises(ValueError, match=rf"site 'm': .*declare event_shape={shape}"):
+        HierarchicalModel(
+            [Plate("a")],
+            {
+                "m": Latent(prior, plates="a"),
+                "y": Observed(lambda m: Normal(m.sum(-1), 1.0), plates="a"),
+            },
+        )

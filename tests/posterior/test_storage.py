@@ -106,7 +106,7 @@ def test_a_save_on_a_full_disk_leaves_the_old_posterior(tmp_path, monkeypatch):
     [
         (lambda card: {}, r"cannot be read; its posterior.json is damaged: it lacks \['format', "),
         (lambda card: [card], r"is damaged: it lacks \['format', "),
-        (lambda card: {**card, "format": 99}, r"has format 99; this version reads 4"),
+        (lambda card: {**card, "format": 99}, r"has format 99; this version reads 5"),
         (lambda card: {**card, "guide": {}}, r"is damaged: KeyError\('kind'\)"),
         (lambda card: {**card, "model": {}}, r"is damaged: KeyError\('plates'\)"),
     ],
@@ -117,3 +117,24 @@ def test_a_damaged_card_is_told(change, message, tmp_path):
     card.write_text(json.dumps(change(json.loads(card.read_text()))))
     with pytest.raises(ValueError, match=message):
         pavi.Posterior.load(tmp_path / "fit", posterior.model)
+
+
+def test_one_altered_byte_is_noticed(tmp_path):
+    posterior = fitted()
+    posterior.save(tmp_path / "fit")
+    weights = tmp_path / "fit" / storage.WEIGHTS
+    held = bytearray(weights.read_bytes())
+    held[-1] ^= 1
+    weights.write_bytes(held)
+    with pytest.raises(ValueError, match=r"weights.safetensors is not what was written"):
+        pavi.Posterior.load(tmp_path / "fit", posterior.model)
+
+
+def test_a_model_with_another_prior_is_refused(tmp_path):
+    fitted().save(tmp_path / "fit")
+    wide = HierarchicalModel(
+        [Plate("g")],
+        {"m": Latent(lambda: Normal(0.0, 5.0), "g"), "y": Observed(lambda m: Normal(m, 1.0), "g")},
+    )
+    with pytest.raises(ValueError, match=r"the spread of draws from the prior of 'm' is .* in it"):
+        pavi.Posterior.load(tmp_path / "fit", wide)

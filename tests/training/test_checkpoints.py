@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -147,6 +148,14 @@ def test_a_checkpoint_of_other_plates_is_refused(tmp_path):
     part = data.subset(group=[0, 1, 2])
     with pytest.raises(ValueError, match="plate sizes.group is 6 there and 3 here"):
         pavi.fit(model, part, steps=2, checkpoints=tmp_path, progress=False)
+
+
+def test_a_checkpoint_of_other_values_is_refused(tmp_path):
+    model, data = problem()
+    pavi.fit(model, data, steps=2, checkpoints=tmp_path, progress=False)
+    other = replace(data, values={"x": data.values["x"] + 1})
+    with pytest.raises(ValueError, match=r"of another run: data.x is \w{16} there and \w{16} her"):
+        pavi.fit(model, other, steps=2, checkpoints=tmp_path, progress=False)
 
 
 def test_what_a_killed_run_left_unfinished_is_removed(tmp_path):

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.distributions import LogNormal, MultivariateNormal, Normal
 
 import pavi
 from pavi.fit_checks import check_choices, check_model_and_data, check_numbers
@@ -37,6 +38,29 @@ GUIDE = pavi.PlateAmortizedGuide(MODEL, DATA.cardinalities)
 def test_what_is_no_model_or_its_data(model, data, message):
     with pytest.raises(ValueError, match=message):
         check_model_and_data(model, data)
+
+
+def test_constants_of_another_type_than_the_data_are_named():
+    weights = torch.ones(2)
+    model = pavi.HierarchicalModel(
+        [pavi.Plate("g")],
+        {
+            "s": pavi.Latent(lambda: LogNormal(torch.zeros(2), 1.0), event_shape=(2,)),
+            "b": pavi.Latent(
+                lambda s: MultivariateNormal(torch.zeros(2), scale_tril=torch.diag_embed(s)),
+                plates="g",
+                event_shape=(2,),
+            ),
+            "y": pavi.Observed(lambda b: Normal(b @ weights, 1.0), plates="g"),
+        },
+    )
+    single, double = (
+        pavi.PlateData.from_arrays({"y": torch.zeros(3)}, model, dtype=dtype)
+        for dtype in (torch.float32, torch.float64)
+    )
+    pavi.fit(model, single, steps=1, progress=False)
+    with pytest.raises(ValueError, match=r"site 'y': .* of torch.float64, .* dtype=torch.float32"):
+        pavi.fit(model, double, steps=1, progress=False)
 
 
 @pytest.mark.parametrize(

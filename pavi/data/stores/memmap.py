@@ -88,7 +88,7 @@ class MemmapStore(Store):
 
     @property
     def digest(self) -> str:
-        """What tells its values from others, by their shape, type and checksums."""
+        """See `Store`; by shape, type and checksums."""
         return self._manifest.digest
 
     def take(self, rows: Rows, *, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, final
 
 import numpy as np
@@ -41,6 +42,14 @@ class StoreSubset(Store):
     def dtype(self) -> np.dtype[Any]:
         """See `Store`."""
         return self._store.dtype
+
+    @property
+    def digest(self) -> str:
+        """See `Store`; by the digest of the whole and the rows."""
+        hashed = hashlib.sha256(self._store.digest.encode())
+        for rows in self._rows:
+            hashed.update(b"all" if rows is None else repr(rows.shape).encode() + rows.tobytes())
+        return hashed.hexdigest()[:16]
 
     def take(self, rows: Rows, *, dtype: torch.dtype = torch.float32) -> Tensor:
         """See `Store`."""
