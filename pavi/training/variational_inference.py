@@ -10,6 +10,7 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from pavi.core import PlateBatch
+from pavi.core.listing import few
 from pavi.data import Shard
 from pavi.guides.base import Guide
 from pavi.objectives import ELBOTerms, ForwardKL, ReducedELBO, WarmUp
@@ -157,7 +158,7 @@ class VariationalInference(pl.LightningModule):
             broken = [n for n, g in named if not torch.isfinite(g.to_dense()).all()]
             raise NonFiniteLossError(
                 f"step {self.global_step}: the gradient is not finite at "
-                f"{_few(broken) or 'their sum'}; "
+                f"{few(broken, SHOWN) or 'their sum'}; "
                 "the parameters are as they were before the step. Look at the distributions of "
                 "these sites; a smaller learning rate may help."
             )
@@ -186,7 +187,7 @@ class VariationalInference(pl.LightningModule):
         listed = ", ".join(f"{name} ({term})" for name, term in bad.items()) or "their sum"
         broken = [n for n, p in self.guide.named_parameters() if not torch.isfinite(p).all()]
         hint = (
-            f"These parameters are not finite either: {_few(broken)}; the step before had a "
+            f"These parameters are not finite either: {few(broken, SHOWN)}; the step before had a "
             "gradient that was not finite."
             if broken
             else "All parameters are finite: look at the distribution of these sites."
@@ -209,9 +210,3 @@ def check_rank(shard: Shard, *, rank: int, ranks: int) -> None:
             f"the shard is that of rank {shard.rank} of {shard.ranks}; this process is rank "
             f"{rank} of {ranks}. Make it with those of the trainer, global_rank and world_size."
         )
-
-
-def _few(names: list[str]) -> str:
-    """The first names, and how many more there are."""
-    more = len(names) - SHOWN
-    return f"{', '.join(names[:SHOWN])} and {more} more" if more > 0 else ", ".join(names)
