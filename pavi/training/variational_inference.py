@@ -99,7 +99,11 @@ class VariationalInference(pl.LightningModule):
             share_buffers(self)
 
     def training_step(self, batch: PlateBatch, batch_idx: int) -> Tensor:
-        """The loss of a batch."""
+        """The loss of a batch.
+
+        Raises:
+            NonFiniteLossError: If it is NaN or infinite.
+        """
         progress = self.global_step / self.trainer.max_steps
         emphasis = self.warm_up.emphasis(progress)
         result = self.objective(self.guide, batch, emphasis=emphasis)
@@ -110,7 +114,11 @@ class VariationalInference(pl.LightningModule):
         return result.loss
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Row-wise Adam and its schedule."""
+        """Row-wise Adam and its schedule.
+
+        Raises:
+            ValueError: If the trainer has no `max_steps`.
+        """
         optimizer = self.optimization.optimizer(self.guide)
         steps = self.trainer.max_steps
         if steps < 1:
@@ -146,7 +154,12 @@ class VariationalInference(pl.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip dense and sparse gradients together; Lightning's own refuses the sparse."""
+        """Clip dense and sparse gradients together; Lightning's own refuses the sparse.
+
+        Raises:
+            ValueError: If the trainer is to clip as well.
+            NonFiniteLossError: If the gradient is NaN or infinite.
+        """
         if gradient_clip_val is not None:
             raise ValueError(
                 f"Trainer(gradient_clip_val={gradient_clip_val}) cannot clip row-sparse "
