@@ -212,6 +212,7 @@ class RunConfig(Protocol):
     train: TrainConfig
     trainer: TrainerConfig
     logger: LoggerName
+    seed: int
 
 
 @dataclass

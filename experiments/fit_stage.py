@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger
 
 from experiments.build import build_trainer
 from experiments.config import RunConfig
-from experiments.loggers import opened_logger
+from experiments.loggers import LoggerStartError, opened_logger
+from experiments.provenance import provenance
 from experiments.run_folder import RunFolder
 from experiments.run_identity import RunIdentity, stored_run_id
-from pavi import PlateDataModule, VariationalInference
+from pavi import VariationalInference
 from pavi.training import (
     Checkpoints,
     FitProgress,
@@ -120,7 +121,38 @@ class FitStage:
             self.trainer.loggers = [logger]
             yield logger
 
-    def fit(self, module: VariationalInference, stream: PlateDataModule) -> None:
+    def carry_out(
+        self, work: Callable[[Logger], dict[str, Any]], *, command: Sequence[str]
+    ) -> dict[str, Any]:
+        """Make the folder, do the work with the log open, and write the metrics that it returns.
+
+        Args:
+            work: Fits and measures; its metrics are those of the first process.
+            command: The command line, for the record.
+
+        Returns:
+            The metrics, without any work if the run is complete; none on other ranks.
+
+        Raises:
+            LoggerStartError: If the logger does not start; no folder is left.
+        """
+        folder = self.folder
+        if (done := folder.metrics) is not None:
+            return done if self.first else {}
+        about = provenance(seed=self.config.seed, command=command) if self.first else {}
+        made = self.first and folder.create(self.config, about)
+        try:
+            with self.logged() as logger:
+                metrics = work(logger)
+        except LoggerStartError:
+            if made:
+                folder.remove()
+            raise
+        if self.first:
+            folder.write_metrics(metrics)
+        return metrics
+
+    def fit(self, module: VariationalInference, stream: pl.LightningDataModule) -> None:
         """Fit to the last step.
 
         Raises:

@@ -162,8 +162,8 @@ def _check(study: StudyConfig, runs: Sequence[PlannedRun], *, jobs: int) -> None
     """Nothing is started that could not be told apart or compared.
 
     Raises:
-        ValueError: If a run folder holds a run of another config, or seconds would be measured on
-            a shared machine.
+        ValueError: If a run folder holds a run of another config, seconds would be measured on
+            a shared machine, or rows are to be split that no run has.
     """
     if jobs < 1:
         raise ValueError(f"--jobs must be positive, got {jobs}.")
@@ -171,6 +171,12 @@ def _check(study: StudyConfig, runs: Sequence[PlannedRun], *, jobs: int) -> None
         raise ValueError(f"this study measures seconds, so its runs go alone; got --jobs {jobs}.")
     for run in runs:
         RunFolder(run.folder).check(run.config)
+        if run.datasets is not None and run.config.trainer.shard is not None:
+            raise ValueError(
+                f"trainer.shard={run.config.trainer.shard} splits the rows of one data set over "
+                f"devices, and {run.method} is trained over many; leave it out: with "
+                "trainer.devices alone every device draws data sets of its own."
+            )
 
 
 if __name__ == "__main__":

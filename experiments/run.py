@@ -10,8 +10,11 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, final
+
+from pytorch_lightning.loggers import Logger
 
 from experiments.build import Experiment, build, check_processes, gre_scales
 from experiments.config import ExperimentConfig
@@ -24,7 +27,7 @@ from experiments.gap_course import GapCourse
 from experiments.loggers import LoggerStartError, check_logger, log_end
 from experiments.parcellation import run as parcellation
 from experiments.parcellation.config import is_parcellation
-from experiments.provenance import command_line, provenance
+from experiments.provenance import command_line
 from experiments.run_folder import RunFolder
 from pavi import Posterior
 from pavi.models import gre_posterior
@@ -111,37 +114,25 @@ def carry_out(prepared: Prepared, *, command: Sequence[str] = ()) -> dict[str, A
         FitStopped: If SIGTERM or SIGUSR1 came, with a checkpoint of the step in which it came.
         ProcessLostError: If another process of the run was lost.
     """
-    config, folder, stage = prepared.config, prepared.folder, prepared.stage
-    if (done := folder.metrics) is not None:
-        return done if stage.first else {}
-    made = stage.first and folder.create(config, provenance(seed=config.seed, command=command))
-    try:
-        return _logged_run(prepared)
-    except LoggerStartError:
-        if made:
-            folder.remove()
-        raise
+    return prepared.stage.carry_out(partial(_logged_run, prepared), command=command)
 
 
-def _logged_run(prepared: Prepared) -> dict[str, Any]:
-    """Fit, evaluate and write, with the logger open."""
-    config, folder, stage = prepared.config, prepared.folder, prepared.stage
-    experiment = prepared.experiment
-    with stage.logged() as logger:
-        stage.fit(experiment.module, experiment.stream)
-        guide = experiment.module.guide.cpu()
-        if (shard := experiment.stream.shard) is not None:
-            guide = assembled(guide, shard)
-        if not stage.first:
-            return {}
-        history = stage.history.state_dict()
-        posterior = Posterior(guide, experiment.data, history=history)
-        posterior.save(folder.posterior)
-        metrics = evaluate(config, experiment, posterior)
-        if prepared.course is not None:
-            metrics["course"] = prepared.course.state_dict()
-        log_end(logger, metrics, course_figures(history, metrics), step=config.train.steps)
-    folder.write_metrics(metrics)
+def _logged_run(prepared: Prepared, logger: Logger) -> dict[str, Any]:
+    """Fit, evaluate and log."""
+    config, stage, experiment = prepared.config, prepared.stage, prepared.experiment
+    stage.fit(experiment.module, experiment.stream)
+    guide = experiment.module.guide.cpu()
+    if (shard := experiment.stream.shard) is not None:
+        guide = assembled(guide, shard)
+    if not stage.first:
+        return {}
+    history = stage.history.state_dict()
+    posterior = Posterior(guide, experiment.data, history=history)
+    posterior.save(prepared.folder.posterior)
+    metrics = evaluate(config, experiment, posterior)
+    if prepared.course is not None:
+        metrics["course"] = prepared.course.state_dict()
+    log_end(logger, metrics, course_figures(history, metrics), step=config.train.steps)
     return metrics
 
 

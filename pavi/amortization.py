@@ -39,6 +39,8 @@ def amortize(
     seed: int = 0,
     checkpoints: Path | str | None = None,
     progress: bool = True,
+    devices: int = 1,
+    nodes: int = 1,
     accelerator: str = "auto",
 ) -> AmortizedPosterior:
     """Train a guide over data sets that are drawn from the prior predictive.
@@ -58,12 +60,15 @@ def amortize(
         warm_up: What the first part of the run weighs otherwise; nothing by default.
         optimization: Learning rates, schedule and clipping; networks learn at half the learning
             rate if it does not say how fast.
-        datasets: How many data sets a step sees.
+        datasets: How many data sets a step sees, on each device: every one draws its own, and
+            gradients are averaged.
         steps: The number of steps.
         seed: Of initial weights, data sets and noise.
         checkpoints: A folder to write checkpoints to; a training that finds one there goes on
             from it.
         progress: Whether to show a bar.
+        devices: How many devices, on each node.
+        nodes: How many machines.
         accelerator: Lightning's accelerator.
 
     Raises:
@@ -72,6 +77,7 @@ def amortize(
             another training.
         NonFiniteLossError: If the loss becomes NaN or infinite.
         FitStopped: With checkpoints, if SIGTERM or SIGUSR1 comes, with a checkpoint of that step.
+        ProcessLostError: If another process of a training on several devices was lost.
 
     Example:
         `pavi.amortize(model, {"group": (3, 300), "obs": 50}).condition(data).summary()`
@@ -109,6 +115,8 @@ def amortize(
         steps=steps,
         checkpoints=None if checkpoints is None else Path(checkpoints),
         progress=progress,
+        devices=devices,
+        nodes=nodes,
         accelerator=accelerator,
         run={**fit_identity(module, cardinalities, seed=seed), "data sets a step": datasets},
     )

@@ -42,11 +42,14 @@ def outcome(run: PlannedRun, *, command: Sequence[str]) -> Outcome:
         command: The command line of the study, for the record.
     """
     try:
-        if run.datasets is not None:
-            return Outcome(run, carry_out_simulated(run, command=command))
+        if (done := _complete(run)) is not None:
+            return Outcome(run, done)
         overrides = [f"seed={run.config.seed}", f"out={run.folder}"]
         if run.config.trainer.devices > 1:
             return Outcome(run, _apart(run, overrides))
+        if run.datasets is not None:
+            simulated = carry_out_simulated(run.config, datasets=run.datasets, command=command)
+            return Outcome(run, simulated)
         own = command_line("experiments.run", [f"{run.folder}/config.yaml", *overrides])
         return Outcome(run, carry_out(prepare(run.config), command=own))
     except Exception as error:  # whatever it is, it belongs into the table
@@ -55,22 +58,38 @@ def outcome(run: PlannedRun, *, command: Sequence[str]) -> Outcome:
         return Outcome(run, {}, f"{type(error).__name__}: {error}")
 
 
+def _complete(run: PlannedRun) -> Mapping[str, Any] | None:
+    """The metrics of a run that is complete, None of one that is not.
+
+    Raises:
+        ValueError: If the folder holds something else.
+    """
+    folder = RunFolder(run.folder)
+    folder.check(run.config)
+    done = folder.metrics
+    if done is not None and run.datasets is not None and len(done["datasets"]) != run.datasets:
+        raise ValueError(
+            f"{run.folder} was tried on {len(done['datasets'])} data sets, not {run.datasets}; "
+            "delete it, or choose another folder with --out."
+        )
+    return done
+
+
 def _apart(run: PlannedRun, overrides: Sequence[str]) -> Mapping[str, Any]:
     """A run on several devices, as a program: Lightning starts it again for each of them.
 
     Raises:
         RuntimeError: If it fails, with the end of what it said.
     """
-    folder = RunFolder(run.folder)
-    if (done := folder.metrics) is not None:
-        folder.check(run.config)
-        return done
+    module, more = "experiments.run", list[str]()
+    if run.datasets is not None:
+        module, more = "experiments.studies.simulated_run", [f"--datasets={run.datasets}"]
     with TemporaryDirectory() as beside:
         config = Path(beside) / "config.yaml"
         config.write_text(dump(run.config))
         program = Program(
-            "experiments.run",
-            [str(config), *overrides],
+            module,
+            [str(config), *more, *overrides],
             jobs=jobs_beside(),
             log=Path(beside) / "log",
         )
@@ -78,7 +97,7 @@ def _apart(run: PlannedRun, overrides: Sequence[str]) -> Mapping[str, Any]:
             code = program.wait()
         finally:
             program.stop()
-        metrics = folder.metrics
+        metrics = RunFolder(run.folder).metrics
         if code or metrics is None:
             raise RuntimeError(f"exit code {code}: {last_words(program.errors())}")
     return metrics

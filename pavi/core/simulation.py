@@ -42,7 +42,12 @@ def simulate(
     links: Links | None,
     dtype: torch.dtype,
 ) -> Simulation:
-    """See `HierarchicalModel.simulate`."""
+    """See `HierarchicalModel.simulate`.
+
+    Raises:
+        ValueError: If a plate has no size, or fewer rows than one it lies within, or a size is
+            that of an unknown plate.
+    """
     model.plates.check_names(cardinalities)
     if missing := [plate for plate in model.plates if plate not in cardinalities]:
         raise ValueError(

@@ -11,6 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pavi.core.listing import few
 from pavi.diagnostics.advice import advice
 from pavi.diagnostics.course import Course
 from pavi.diagnostics.remedies import PythonRemedies, Remedies
@@ -142,7 +143,7 @@ class Diagnosis:
         return Finding(check, value, "had reached a plateau", Grade.GOOD)
 
     def _level(self, level: LevelTails) -> Finding:
-        check = f"k-hat by {' x '.join(level.plates)}: {_named(level.sites)}"
+        check = f"k-hat by {' x '.join(level.plates)}: {few(level.sites, MAX_SITES)}"
         if level.khat is None:
             verdict = "not known: data tie these rows together, given the globals too"
             return Finding(check, "", verdict, level.grade)
@@ -191,7 +192,7 @@ def _globals(tail: GlobalTail) -> Finding:
         f"{_number(tail.khat)}; {tail.effective_sample_size:,.0f} of {tail.draws:,} draws count"
     )
     which = "all latents jointly" if tail.joint else "the globals"
-    check = f"k-hat of {which}: {_named(tail.sites)}"
+    check = f"k-hat of {which}: {few(tail.sites, MAX_SITES)}"
     if tail.noisy:
         verdict = "high, but by the noise of integrating the rows at least in part"
     elif tail.khat == -math.inf:
@@ -207,14 +208,8 @@ def _globals(tail: GlobalTail) -> Finding:
             Grade.POOR: "poor: parts of the posterior are missed",
         }[tail.grade]
         if tail.grade is not Grade.GOOD and tail.blamed:
-            verdict += f", in the tails of {_named(tail.blamed)}"
+            verdict += f", in the tails of {few(tail.blamed, MAX_SITES)}"
     return Finding(check, value, verdict, tail.grade)
-
-
-def _named(sites: Sequence[str]) -> str:
-    shown = ", ".join(sites[:MAX_SITES])
-    more = len(sites) - MAX_SITES
-    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _number(khat: float) -> str:

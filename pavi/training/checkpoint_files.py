@@ -43,6 +43,9 @@ class WholeCheckpoints(CheckpointIO):
         """Read, without holding the file in memory beside what is made of it.
 
         Moments of rows that are not touched stay on the disk, even when the file is removed.
+
+        Raises:
+            ValueError: If it is the folder of a sharded run.
         """
         if Path(path).is_dir():
             raise ValueError(

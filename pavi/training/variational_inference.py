@@ -10,6 +10,7 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from pavi.core import PlateBatch
+from pavi.core.listing import few
 from pavi.data import Shard
 from pavi.guides.base import Guide
 from pavi.objectives import ELBOTerms, ForwardKL, ReducedELBO, WarmUp
@@ -98,7 +99,11 @@ class VariationalInference(pl.LightningModule):
             share_buffers(self)
 
     def training_step(self, batch: PlateBatch, batch_idx: int) -> Tensor:
-        """The loss of a batch."""
+        """The loss of a batch.
+
+        Raises:
+            NonFiniteLossError: If it is NaN or infinite.
+        """
         progress = self.global_step / self.trainer.max_steps
         emphasis = self.warm_up.emphasis(progress)
         result = self.objective(self.guide, batch, emphasis=emphasis)
@@ -109,7 +114,11 @@ class VariationalInference(pl.LightningModule):
         return result.loss
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Row-wise Adam and its schedule."""
+        """Row-wise Adam and its schedule.
+
+        Raises:
+            ValueError: If the trainer has no `max_steps`.
+        """
         optimizer = self.optimization.optimizer(self.guide)
         steps = self.trainer.max_steps
         if steps < 1:
@@ -145,7 +154,12 @@ class VariationalInference(pl.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip dense and sparse gradients together; Lightning's own refuses the sparse."""
+        """Clip dense and sparse gradients together; Lightning's own refuses the sparse.
+
+        Raises:
+            ValueError: If the trainer is to clip as well.
+            NonFiniteLossError: If the gradient is NaN or infinite.
+        """
         if gradient_clip_val is not None:
             raise ValueError(
                 f"Trainer(gradient_clip_val={gradient_clip_val}) cannot clip row-sparse "
@@ -157,7 +171,7 @@ class VariationalInference(pl.LightningModule):
             broken = [n for n, g in named if not torch.isfinite(g.to_dense()).all()]
             raise NonFiniteLossError(
                 f"step {self.global_step}: the gradient is not finite at "
-                f"{_few(broken) or 'their sum'}; "
+                f"{few(broken, SHOWN) or 'their sum'}; "
                 "the parameters are as they were before the step. Look at the distributions of "
                 "these sites; a smaller learning rate may help."
             )
@@ -186,7 +200,7 @@ class VariationalInference(pl.LightningModule):
         listed = ", ".join(f"{name} ({term})" for name, term in bad.items()) or "their sum"
         broken = [n for n, p in self.guide.named_parameters() if not torch.isfinite(p).all()]
         hint = (
-            f"These parameters are not finite either: {_few(broken)}; the step before had a "
+            f"These parameters are not finite either: {few(broken, SHOWN)}; the step before had a "
             "gradient that was not finite."
             if broken
             else "All parameters are finite: look at the distribution of these sites."
@@ -209,9 +223,3 @@ def check_rank(shard: Shard, *, rank: int, ranks: int) -> None:
             f"the shard is that of rank {shard.rank} of {shard.ranks}; this process is rank "
             f"{rank} of {ranks}. Make it with those of the trainer, global_rank and world_size."
         )
-
-
-def _few(names: list[str]) -> str:
-    """The first names, and how many more there are."""
-    more = len(names) - SHOWN
-    return f"{', '.join(names[:SHOWN])} and {more} more" if more > 0 else ", ".join(names)

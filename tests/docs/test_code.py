@@ -33,3 +33,19 @@ def test_pages_name_only_files_that_are_there():
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_readme_lists_every_benchmark():
+    there = {
+        path.stem for path in (ROOT / "benchmarks").glob("*.py") if "__main__" in path.read_text()
+    }
+    there |= {path.parent.name for path in (ROOT / "benchmarks").glob("*/__main__.py")}
+    (listed,) = re.findall(r"`python -m (benchmarks\.\w+`(?:, `\.\w+`)*)", PAGES[0].read_text())
+    assert set(re.findall(r"\.(\w+)`", listed)) == there - {"__main__"}
+
+
+def test_the_changelog_counts_the_faults_that_are_tried():
+    tried = (ROOT / "results" / "faults.md").read_text().count(
+        "\n| "
+    ) - 2  # two lines are the head
+    assert f"does {tried} faults to a run" in (ROOT / "CHANGELOG.md").read_text()

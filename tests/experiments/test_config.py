@@ -8,25 +8,15 @@ import re
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
+from config_files import AFFINE, ALL, CONFIGS, ROOT, STUDIES
 
 from experiments.choices import GuideName
 from experiments.config_file import dump, load
 from experiments.extras import NEEDED
-from experiments.parcellation.config import is_parcellation
 from experiments.run import carry_out, prepare
 from pavi import NSFFlow
-
-ROOT = Path(__file__).parents[2]
-SWEEPS = ROOT / "configs" / "sweeps"
-ALL = sorted(SWEEPS.parent.rglob("*.yaml"))
-CONFIGS = [
-    p for p in ALL if not (p.is_relative_to(SWEEPS) or is_parcellation(p)) and p.stem != "study"
-]
-STUDIES = ROOT / "configs" / "reproduce"
-AFFINE = ROOT / "configs" / "debug" / "gre_affine.yaml"
 
 
 def seed_of(path):

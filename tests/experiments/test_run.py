@@ -9,27 +9,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from config_files import AFFINE, CONFIGS
 from pytorch_lightning.accelerators import CUDAAccelerator
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import experiments.csv_log
 import experiments.run
 from experiments.config_file import load
-from experiments.parcellation.config import is_parcellation
 from experiments.run import carry_out, main, prepare
 from experiments.run_identity import stored_run_id
 from pavi import Posterior
 from pavi.files import DiskFullError
 from pavi.models import gaussian_random_effects
 from pavi.training import NonFiniteLossError
-
-ROOT = Path(__file__).parents[2]
-AFFINE = ROOT / "configs" / "debug" / "gre_affine.yaml"
-SWEEPS = ROOT / "configs" / "sweeps"
-ALL = sorted(SWEEPS.parent.rglob("*.yaml"))
-CONFIGS = [
-    p for p in ALL if not (p.is_relative_to(SWEEPS) or is_parcellation(p)) and p.stem != "study"
-]
 
 
 def run(path: Path, *overrides: str) -> dict[str, object]:

@@ -7,9 +7,9 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from config_files import AFFINE
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
@@ -24,7 +24,6 @@ from experiments.run_folder import RunFolder
 from pavi import Posterior
 from pavi.models import gaussian_random_effects
 
-AFFINE = Path(__file__).parents[2] / "configs" / "debug" / "gre_affine.yaml"
 PARCELLATION = AFFINE.parents[1] / "hcp_like" / "small.yaml"
 SHARDED = ("trainer.shard=group", "trainer.accelerator=cpu")
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import experiments.studies.outcome
 from experiments.reproduce import main
@@ -331,14 +334,55 @@ def test_a_study_runs_on_two_devices_and_logs_to_weights_and_biases(
     assert main(command("E2", *more)) == 0  # from what is there
 
 
-def test_what_a_simulated_run_would_not_heed_is_refused(command, tmp_path):
-    study = load_study("E5")
-    study.presets["one"] = PresetConfig(
-        methods=["PAVI-E (sa)"], cases=["GRE G=30"], set=study.presets["smoke"].set
-    )
-    (run,) = plan("E5", study, "one", out=tmp_path, overrides=["logger=wandb"])
-    refused = outcome(run, command=[])
-    assert "logs its metrics only; got trainer.devices=1 and logger=wandb" in refused.error
+@pytest.fixture
+def amortized(tmp_path):
+    """A run of ADAVI over simulated data sets, tried on two."""
+
+    def planned(*overrides):
+        study = load_study("E5")
+        study.presets["one"] = PresetConfig(
+            methods=["ADAVI"], cases=["GRE G=30"], set=study.presets["smoke"].set, data=2
+        )
+        (run,) = plan("E5", study, "one", out=tmp_path / "runs", overrides=overrides)
+        return run
+
+    return planned
+
+
+def test_a_run_over_simulated_data_sets_logs_as_others_do(amortized):
+    run = amortized("logger=tensorboard", "train.log_every=2")
+    done = outcome(run, command=["study"])
+    assert done.error is None
+    assert [one["data"] for one in done.metrics["datasets"]] == [0, 1]
+    log = EventAccumulator(str(run.folder / "logs" / "version_0"))
+    log.Reload()
+    assert [entry.step for entry in log.Scalars("train/elbo_per_latent")] == [1, 3, 5, 7, 9]
+    (elbo,) = (entry.value for entry in log.Scalars("final/elbo"))
+    assert elbo == pytest.approx(sum(one["elbo"] for one in done.metrics["datasets"]) / 2)
+    again = outcome(run, command=[])
+    assert again == done
+    other = outcome(replace(run, datasets=3), command=[])
+    assert "was tried on 2 data sets, not 3; delete it" in other.error
+
+
+def test_a_run_over_simulated_data_sets_has_two_devices(amortized):
+    devices = ["trainer.devices=2", "trainer.strategy=ddp", "trainer.accelerator=cpu"]
+    run = amortized("logger=wandb", *devices)
+    done = outcome(run, command=["study"])
+    assert done.error is None
+    assert len(done.metrics["datasets"]) == 2
+    # The first process alone logged.
+    assert len(list(run.folder.glob("wandb/offline-run-*/*.wandb"))) == 1
+    checkpoint = torch.load(run.folder / "checkpoints" / "step=10.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 10
+
+
+def test_rows_cannot_be_split_where_there_are_many_data_sets(command, capsys, tmp_path):
+    assert main(command("E5", "trainer.devices=2", "trainer.shard=group")) == 2
+    said = capsys.readouterr().err
+    assert "trainer.shard=group splits the rows of one data set" in said
+    assert "PAVI-E (sa) is trained over many; leave it out" in said
+    assert not (tmp_path / "runs").exists()
 
 
 def test_studies_name_files_that_are_runs_themselves():

@@ -12,6 +12,7 @@ from pathlib import Path
 import optuna
 import pytest
 import yaml
+from config_files import AFFINE, ROOT, SWEEPS
 from optuna.trial import TrialState
 from rich.console import Console
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
@@ -31,10 +32,6 @@ from experiments.sweeps.results import screen_table
 from experiments.sweeps.slurm import SlurmExecutor
 from experiments.sweeps.space import distributions, grid, load_sweep, run_config
 from experiments.sweeps.study import RETRY, opened_study
-
-ROOT = Path(__file__).parents[2]
-AFFINE = ROOT / "configs" / "debug" / "gre_affine.yaml"
-SWEEPS = ROOT / "configs" / "sweeps"
 
 
 @pytest.fixture

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch.distributions import Cauchy, LogNormal, Normal
+from training import amortizing_processes
+from training.amortizing_processes import CHOICES, MODEL, OPTIMIZATION, SIZES
 
 import pavi
 from pavi.data import SimulatedBatches
@@ -94,6 +100,33 @@ def test_a_training_goes_on_from_its_checkpoint_to_the_same_end(tmp_path):
     assert resumed.history["seconds"][0] == calm.history["seconds"][0]
     with pytest.raises(ValueError, match="is of another run: plate sizes.group is"):
         pavi.amortize(model, {"group": 3, "obs": 2}, **choices)
+
+
+def test_two_processes_draw_data_sets_of_their_own_and_end_with_the_same_guide(tmp_path):
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    finished = subprocess.run(
+        [sys.executable, *launch, amortizing_processes.__file__, tmp_path],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    one, other = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    streams = [
+        SimulatedBatches(MODEL, SIZES, datasets=CHOICES["datasets"], seed=3, rank=rank)
+        for rank in (0, 1)
+    ]
+    for held, stream in zip((one, other), streams, strict=True):
+        for step, drawn in enumerate(held["drawn"]):
+            assert torch.equal(drawn, stream[step].values["x"])
+    for mine, yours in zip(one["drawn"], other["drawn"], strict=True):
+        assert mine.shape != yours.shape or not torch.equal(mine, yours)
+    for name, value in one["guide"].items():
+        assert torch.equal(value, other["guide"][name]), name
+    alone = pavi.amortize(MODEL, SIZES, optimization=OPTIMIZATION, **CHOICES)
+    assert not all(torch.equal(v, one["guide"][n]) for n, v in alone.guide.state_dict().items())
 
 
 def test_data_of_another_model_are_refused():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, final
 
@@ -61,6 +62,8 @@ def convert(
 ) -> MemmapStore:
     """Make a store; one that was begun from the same sources is gone on with.
 
+    Sources are known again by their names, sizes and times of modification.
+
     One source is an array of all rows of the store. Of several sources, each is a row; a dense
     series always is one. Where an axis is permuted, row `i` of the store is row `order[i]` of the
     sources, by `order.npy` beside the store.
@@ -81,7 +84,8 @@ def convert(
     Raises:
         ImportError: If the library for a kind of file is not there.
         ValueError: If a source cannot be read, has another shape than the first one or values
-            that the store cannot hold, or the folder holds something else.
+            that the store cannot hold, the folder holds something else, or a source was changed
+            since it was begun.
         DiskFullError: If the disk is full; the parts that are complete stay.
     """
     out = Path(out)
@@ -185,7 +189,7 @@ def _standardised(values: np.ndarray) -> np.ndarray:
 
 def _record(sources: list[Source], plan: Conversion) -> dict[str, Any]:
     return {
-        "sources": [[source.name, source.size] for source in sources],
+        "sources": [{"name": source.name, **asdict(source.state)} for source in sources],
         "sessions": plan.sessions,
         "permute_axis": plan.permute_axis,
         "seed": plan.seed if plan.permute_axis is not None else None,
@@ -224,10 +228,41 @@ def _begin(out: Path, sources: list[Source], plan: Conversion, order: np.ndarray
         ) from error
     for key, value in wanted.items():
         if held.get(key) != value:
+            if key == "sources":
+                _refuse_changed(out, held.get(key), value)
             raise ValueError(
                 f"{out} was begun with other {key}: {_short(held.get(key))}, now {_short(value)}; "
                 "choose another folder, or remove that one."
             )
+
+
+def _refuse_changed(out: Path, held: Any, now: list[dict[str, Any]]) -> None:
+    """Tell of sources of the same names the first that was changed.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    if not isinstance(held, list):
+        return
+    before = {source.get("name"): source for source in held if isinstance(source, dict)}
+    for source in now:
+        was = before.get(source["name"], source)
+        if was == source or was.keys() != source.keys():
+            continue
+        if was["size"] != source["size"]:
+            how = f"it had {was['size']:,} bytes and has {source['size']:,}"
+        elif was["modified"] != source["modified"]:
+            how = f"it was modified at {_time(was['modified'])}, and {_time(source['modified'])}"
+        else:
+            how = "its files have other names, sizes or times of modification"
+        raise ValueError(
+            f"{source['name']} is not what {out} was begun from: {how}. A store of both would be "
+            "neither: remove that folder and convert again, or choose another one."
+        )
+
+
+def _time(nanoseconds: int) -> str:
+    return datetime.fromtimestamp(nanoseconds / 1e9, UTC).isoformat(" ", "microseconds")
 
 
 def _short(value: Any) -> str:

@@ -17,12 +17,46 @@ EXTRA = "pip install 'pavi-torch[{}]'"
 
 @final
 @dataclass(frozen=True)
+class State:
+    """What tells a file, or all files of a folder, from what they were before.
+
+    Args:
+        size: In bytes, of all files together.
+        modified: When one of them was last modified, in ns since 1970.
+        files: A SHA-256 of their names in the folder, sizes and times; empty for a single file.
+    """
+
+    size: int
+    modified: int
+    files: str = ""
+
+    @classmethod
+    def of(cls, path: Path) -> State:
+        """The state of a file or a folder as it is now."""
+        if not path.is_dir():
+            found = path.stat()
+            return cls(found.st_size, found.st_mtime_ns)
+        held = sorted(file for file in path.rglob("*") if file.is_file())
+        stats = [file.stat() for file in held]
+        digest = hashlib.sha256()
+        for file, found in zip(held, stats, strict=True):
+            name = file.relative_to(path).as_posix()
+            digest.update(f"{name}\0{found.st_size}\0{found.st_mtime_ns}\0".encode())
+        return cls(
+            sum(found.st_size for found in stats),
+            max((found.st_mtime_ns for found in stats), default=0),
+            digest.hexdigest(),
+        )
+
+
+@final
+@dataclass(frozen=True)
 class Source:
     """An array in a file, of which nothing but its shape has been read.
 
     Args:
         name: Of the file, with what leads to the array in it.
-        size: Of the file in bytes, to know it again; of a folder, 0.
+        state: Of the file, to know it again; its values are not read for that.
         shape: Of the array.
         read: Reads all of it, or one row of its first axis.
         one: Whether this is always a row of the store and never a stack of rows.
@@ -30,7 +64,7 @@ class Source:
     """
 
     name: str
-    size: int
+    state: State
     shape: tuple[int, ...]
     read: Callable[[int | None], np.ndarray]
     one: bool = False
@@ -76,7 +110,7 @@ def _npy(file: Path) -> Source:
     def read(row: int | None) -> np.ndarray:
         return np.asarray(np.load(file, mmap_mode="r")[... if row is None else row])
 
-    return Source(str(file), file.stat().st_size, array.shape, read)
+    return Source(str(file), State.of(file), array.shape, read)
 
 
 def _zarr(folder: Path) -> Source:
@@ -90,9 +124,11 @@ def _zarr(folder: Path) -> Source:
         raise ValueError(
             f"{folder} is not a zarr array: {error}. Of a group, name the array within it."
         ) from error
-    return Source(
-        str(folder), 0, array.shape, lambda row: np.asarray(array[... if row is None else row])
-    )
+
+    def read(row: int | None) -> np.ndarray:
+        return np.asarray(array[... if row is None else row])
+
+    return Source(str(folder), State.of(folder), array.shape, read)
 
 
 def _hdf5(file: Path, dataset: str | None) -> Source:
@@ -119,7 +155,7 @@ def _hdf5(file: Path, dataset: str | None) -> Source:
         with h5py.File(file, "r") as opened:
             return np.asarray(opened[wanted][() if row is None else row])
 
-    return Source(f"{file}:{wanted}", file.stat().st_size, shape, read)
+    return Source(f"{file}:{wanted}", State.of(file), shape, read)
 
 
 def _dense_series(file: Path, *, cortex: bool) -> Source:
@@ -169,7 +205,7 @@ def _dense_series(file: Path, *, cortex: bool) -> Source:
 
     return Source(
         str(file),
-        file.stat().st_size,
+        State.of(file),
         (len(kept), image.shape[0]),
         read,
         one=True,

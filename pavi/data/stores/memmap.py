@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pavi.core.listing import few
 from pavi.data.stores.base import AGAIN, REPAIR, DamagedStoreError, Rows, Store
 from pavi.data.stores.manifest import VALUES, Manifest
 from pavi.data.stores.runs import runs_of
@@ -56,7 +57,7 @@ class MemmapStore(Store):
             if absent := manifest.absent:
                 raise ValueError(
                     f"{folder} is not complete: {len(absent)} of {manifest.shape[0]} parts were "
-                    f"not written, {_few(absent)}. {AGAIN}"
+                    f"not written, {few(absent, NAMED)}. {AGAIN}"
                 )
             return cls(folder, manifest)
         except OSError as error:
@@ -119,8 +120,8 @@ class MemmapStore(Store):
         if damaged:
             raise DamagedStoreError(
                 f"{self._folder}: {len(damaged)} of {self.shape[0]} parts are damaged, "
-                f"{_few(damaged)}: their bytes in {VALUES} are not those that were written, by "
-                f"their checksums. {REPAIR}",
+                f"{few(damaged, NAMED)}: their bytes in {VALUES} are not those that were written, "
+                f"by their checksums. {REPAIR}",
                 parts=damaged,
             )
 
@@ -142,10 +143,3 @@ class MemmapStore(Store):
             f"{self._folder / VALUES}: part {part} cannot be read: {reason}. {AGAIN}",
             parts=[part],
         )
-
-
-def _few(parts: list[int]) -> str:
-    """The first parts, and how many more there are."""
-    more = len(parts) - NAMED
-    listed = ", ".join(map(str, parts[:NAMED]))
-    return f"{listed} and {more} more" if more > 0 else listed

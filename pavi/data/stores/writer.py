@@ -163,7 +163,12 @@ class StoreWriter:
         self.flush()
 
     def flush(self) -> None:
-        """Bring all parts to the disk, and then the manifest up to date."""
+        """Bring all parts to the disk, and then the manifest up to date.
+
+        Raises:
+            ValueError: If the disk refuses.
+            DiskFullError: If it is full.
+        """
         self._waiting = 0
         if tuple(self._checksums) == self._manifest.checksums:
             return

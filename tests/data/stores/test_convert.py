@@ -138,28 +138,93 @@ def test_series_may_be_standardised(tmp_path, values):
 # Interruptions and damage
 
 
-def test_an_interrupted_conversion_goes_on(tmp_path, values, monkeypatch):
-    sources, written = several_npy(tmp_path, values), []
+def interrupted_after(parts):
+    """A `StoreWriter.write` that Ctrl-C ends once some parts are written."""
     write = StoreWriter.write
 
     def interrupted(self, part, row):
-        if len(written) == 2:
+        if len(self.done) == parts:
             raise KeyboardInterrupt
-        written.append(part)
         write(self, part, row)
 
-    monkeypatch.setattr(StoreWriter, "write", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        convert(sources, tmp_path / "out", permute_axis=1, **QUIET)
+    return interrupted
+
+
+def test_an_interrupted_conversion_goes_on(tmp_path, values, monkeypatch):
+    sources, written = several_npy(tmp_path, values), []
+    write = StoreWriter.write
+    with monkeypatch.context() as patched:
+        patched.setattr(StoreWriter, "write", interrupted_after(2))
+        with pytest.raises(KeyboardInterrupt):
+            convert(sources, tmp_path / "out", permute_axis=1, **QUIET)
     monkeypatch.setattr(
         StoreWriter,
         "write",
         lambda self, part, row: (written.append(part), write(self, part, row)),
     )
     store = convert(sources, tmp_path / "out", permute_axis=1, **QUIET)
-    assert written == [0, 1, 2]
+    assert written == [2]
     whole = convert(sources, tmp_path / "again", permute_axis=1, **QUIET)
     assert torch.equal(store.take([]), whole.take([]))
+
+
+def other_values(folder, values):
+    """Of the same size; the times are those of now."""
+    np.save(folder / "1.npy", values[1] + 1)
+
+
+def other_times(folder, values):
+    found = (folder / "1.npy").stat()
+    os.utime(folder / "1.npy", ns=(found.st_atime_ns, found.st_mtime_ns + 1000))
+
+
+def other_size(folder, values):
+    np.save(folder / "1.npy", values[1].astype(np.float64))
+
+
+def other_chunk(folder, values):
+    zarr.open_array(folder / "group.zarr" / "x", mode="r+")[1] = values[2]
+
+
+def chunks_changed_places(folder, values):
+    """Two files take each other's name: all sizes and times are there as before."""
+    one, two = (folder / "group.zarr" / "x" / "c" / n / "0" / "0" for n in "12")
+    kept = [path.stat() for path in (one, two)]
+    contents = [path.read_bytes() for path in (one, two)]
+    for path, content, times in zip((two, one), contents, kept, strict=True):
+        path.write_bytes(content)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    ("write", "change", "message"),
+    [
+        (
+            several_npy,
+            other_values,
+            r"1\.npy is not what .*out was begun from: it was modified at",
+        ),
+        (several_npy, other_times, r"modified at \d{4}-.*\.\d{6}\+00:00, and \d{4}-"),
+        (
+            several_npy,
+            other_size,
+            r"it had 268 bytes and has 408\. .* remove that folder and conv",
+        ),
+        (one_zarr, other_chunk, r"group\.zarr/x is not what .*out was begun from: it "),
+        (one_zarr, chunks_changed_places, "x is not what .*: its files have other names, sizes"),
+    ],
+)
+def test_sources_that_were_changed_meanwhile_are_not_mixed(
+    tmp_path, values, monkeypatch, write, change, message
+):
+    sources = write(tmp_path, values)
+    with monkeypatch.context() as patched:
+        patched.setattr(StoreWriter, "write", interrupted_after(1))
+        with pytest.raises(KeyboardInterrupt):
+            convert(sources, tmp_path / "out", **QUIET)
+    change(tmp_path, values)
+    with pytest.raises(ValueError, match=message):
+        convert(sources, tmp_path / "out", **QUIET)
 
 
 def test_damaged_parts_are_written_again(tmp_path, values):
