@@ -99,6 +99,8 @@ def tell(
     caption = f"# {name}: {study.question}\n\nThe paper's claim: {study.claim}\n\n{report.note}"
     if about["preset"] == SMOKE:
         caption += "\n\nPreset smoke: a few steps, which show that it runs and nothing else."
+    if overrides := about["overrides"]:
+        caption += f"\n\nEvery run with `{overrides}`."
     text = markdown(table, caption=caption)
     if broken:
         text += "\nRuns that failed:\n\n" + "".join(f"* {cell(line)}\n" for line in broken)
@@ -151,7 +153,8 @@ def _reproduce(parsed: argparse.Namespace, command: Sequence[str]) -> int:
         except ENDS as end:
             return told(end, where=f"Complete runs are in {out}.", command=command)
     about = provenance(seed=0, command=command)
-    tell(name, study, found, results, about={"preset": preset, **about, "jobs": parsed.jobs})
+    settings = {"jobs": parsed.jobs, "overrides": " ".join(parsed.overrides)}
+    tell(name, study, found, results, about={"preset": preset, **about, **settings})
     broken = failures(found)
     line = {"results": str(results), "runs": len(found), "failed": len(broken)}
     print(json.dumps(line))
@@ -170,7 +173,7 @@ def _check(study: StudyConfig, runs: Sequence[PlannedRun], *, jobs: int) -> None
     if study.timed and jobs > 1:
         raise ValueError(f"this study measures seconds, so its runs go alone; got --jobs {jobs}.")
     for run in runs:
-        RunFolder(run.folder).check(run.config)
+        RunFolder(run.folder, option="--out").check(run.config)
         if run.datasets is not None and run.config.trainer.shard is not None:
             raise ValueError(
                 f"trainer.shard={run.config.trainer.shard} splits the rows of one data set over "

@@ -28,9 +28,11 @@ class RunFolder:
 
     Args:
         path: The folder.
+        option: By which a user chooses another one, in messages.
     """
 
     path: Path
+    option: str = "out=..."
 
     @property
     def checkpoints(self) -> Path:
@@ -55,7 +57,7 @@ class RunFolder:
             ValueError: If the file is lost or damaged.
         """
         file = self.path / "provenance.json"
-        remedy = "Delete the folder to begin anew, or choose another with out=..."
+        remedy = f"Delete the folder to begin anew, or choose another with {self.option}"
         if (held := read_json(file, remedy=remedy)) is None:
             raise ValueError(f"{self.path} has lost its {file.name}. {remedy}")
         return dict(held)
@@ -84,7 +86,7 @@ class RunFolder:
         if not file.is_file():
             raise ValueError(
                 f"{self.path} exists and is not a run folder (it has no config.yaml); "
-                "choose another with out=..."
+                f"choose another with {self.option}"
             )
         given = plain(config)
         # A sharded run goes on on any number of devices.
@@ -92,7 +94,7 @@ class RunFolder:
         if changes := config_changes(stored_config(file), given, besides=("out", *movable)):
             raise ValueError(
                 f"{self.path} holds a run of another config: {'; '.join(changes)}. "
-                "Choose another folder with out=..., or delete it."
+                f"Choose another folder with {self.option}, or delete it."
             )
 
     def create(self, config: DataclassInstance, provenance: Mapping[str, Any]) -> bool:

@@ -120,13 +120,14 @@ def _lengths(preset: PresetConfig, longest: int | None) -> list[list[str]]:
 
 
 def _check_own(file: Path, overrides: Sequence[str], preset: PresetConfig) -> None:
-    """Seeds are those of the study, and so are lengths if it has any; given, they mean nothing.
+    """Folders, seeds and lengths are those of the study; given, they would mean nothing.
 
     Raises:
         ValueError: If one is given.
     """
     seeds = f"from {DATA_SEED} on", "`data` and `seeds` of a preset say how many there are"
-    own = {"seed": seeds, "problem.seed": seeds}
+    folders = "one for each run", "`--out` says where they are"
+    own = {"seed": seeds, "problem.seed": seeds, "out": folders}
     if preset.lengths:
         own["train.steps"] = f"to each of {preset.lengths}", "`lengths` of a preset says which"
     for key, (how, instead) in own.items():

@@ -105,6 +105,7 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(command, monkeypatch, tmp
         (["E2", "--jobs", "0"], "--jobs must be positive, got 0."),
         (["E2", "seed=3"], "/pavi_f.yaml or its overrides set seed, which a study does itself"),
         (["E2", "problem={seed: 3}"], "or its overrides set problem.seed, which a study does"),
+        (["E2", "out=runs/mine"], "set out, which a study does itself, one for each run: take it"),
         (["E3", "train.steps=50"], "set train.steps, which a study does itself, to each of [10, "),
     ],
 )
@@ -118,7 +119,9 @@ def test_a_folder_of_another_config_is_refused(command, capsys, tmp_path):
     (config,) = (tmp_path / "runs").glob("pavi-f-2-0-0/config.yaml")
     config.write_text(config.read_text().replace("learning_rate: 0.03", "learning_rate: 0.01"))
     assert main(command("E2")) == 2
-    assert "train.learning_rate is 0.01 there and 0.03 here" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "train.learning_rate is 0.01 there and 0.03 here" in said
+    assert "Choose another folder with --out, or delete it." in said
 
 
 def test_a_simulated_run_goes_on_and_one_of_other_data_sets_is_refused(tmp_path):
