@@ -100,14 +100,8 @@ def amortize(
             f"guide is given together with {given}, which the guide decides; leave these out, or "
             "give them to it by functools.partial."
         )
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        built = guide(stream.model, dict.fromkeys(stream.model.plates, 1), datasets=DATASET)
-    module = VariationalInference(
-        built,
-        objective=objective,
-        warm_up=warm_up,
-        optimization=(optimization or Optimization()).over_data_sets(),
+    module = over_data_sets(
+        stream, guide, seed=seed, objective=objective, warm_up=warm_up, optimization=optimization
     )
     history = train(
         module,
@@ -120,4 +114,38 @@ def amortize(
         accelerator=accelerator,
         run={**fit_identity(module, cardinalities, seed=seed), "data sets a step": datasets},
     )
-    return AmortizedPosterior(model, built.cpu(), history=history)
+    guide_of_all = module.guide.cpu()
+    assert isinstance(guide_of_all, PlateAmortizedGuide)
+    return AmortizedPosterior(model, guide_of_all, history=history)
+
+
+def over_data_sets(
+    stream: SimulatedDataModule,
+    guide: GuideFactory,
+    *,
+    seed: int,
+    objective: ReducedELBO | ForwardKL | None = None,
+    warm_up: WarmUp | None = None,
+    optimization: Optimization | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> VariationalInference:
+    """A guide of the data sets of a stream, with what trains it.
+
+    Args:
+        stream: The data sets.
+        guide: What makes the guide, see `amortize`.
+        seed: Of initial weights.
+        objective: See `amortize`.
+        warm_up: See `amortize`.
+        optimization: See `amortize`.
+        dtype: The floating-point type of the weights, that of the stream.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        built = guide(stream.model, dict.fromkeys(stream.model.plates, 1), datasets=DATASET)
+    return VariationalInference(
+        built.to(dtype),
+        objective=objective,
+        warm_up=warm_up,
+        optimization=(optimization or Optimization()).over_data_sets(),
+    )

@@ -31,8 +31,7 @@ from experiments.loggers import check_logger, log_end
 from experiments.problems.simulated import SIMULATED
 from experiments.provenance import command_line
 from experiments.run_folder import RunFolder
-from pavi.amortization import GuideFactory
-from pavi.data.simulated import DATASET
+from pavi.amortization import GuideFactory, over_data_sets
 from pavi.training import History, exits_on_signals
 
 DATASETS = 32  # per step and device, as in ADAVI's recipe
@@ -67,15 +66,14 @@ def carry_out_simulated(
     stream = pavi.SimulatedDataModule(
         model, cardinalities, datasets=DATASETS, seed=config.seed, dtype=dtype
     )
-    factory = cast(GuideFactory, config.guide.factory())
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(config.seed)
-        guide = factory(stream.model, dict.fromkeys(stream.model.plates, 1), datasets=DATASET)
-    module = pavi.VariationalInference(
-        guide.to(dtype),
+    module = over_data_sets(
+        stream,
+        cast(GuideFactory, config.guide.factory()),
+        seed=config.seed,
         objective=config.train.build_objective(),
         warm_up=config.train.build_warm_up(),
-        optimization=config.train.build_optimization().over_data_sets(),
+        optimization=config.train.build_optimization(),
+        dtype=dtype,
     )
     stage = FitStage.of(config, folder, History(), latents=model.num_latents(cardinalities))
 
@@ -84,7 +82,9 @@ def carry_out_simulated(
         if not stage.first:
             return {}
         history = stage.history.state_dict()
-        amortized = pavi.AmortizedPosterior(model, guide.cpu(), history=history)
+        guide = module.guide.cpu()
+        assert isinstance(guide, pavi.PlateAmortizedGuide)
+        amortized = pavi.AmortizedPosterior(model, guide, history=history)
         once = {
             "train_seconds": history["seconds"][-1],
             "num_parameters": sum(p.numel() for p in guide.parameters()),
