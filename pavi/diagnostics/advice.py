@@ -65,11 +65,11 @@ def advice(
 
 def _globals(sites: Sequence[str], guide: Mapping[str, Any], remedies: Remedies) -> list[str]:
     bend = remedies.flow("maf")
-    lines = [f"For the globals: more steps, or {bend}, which bends and correlates."]
+    lines = [f"For the globals: {bend}, which bends and correlates, or more steps."]
     if sites:
         lines = [
-            f"For {', '.join(sites)}: more steps, or splines, which follow long tails, at a "
-            f"smaller rate: {remedies.flow('nsf', sites)}, {remedies.rate(tables=False)}."
+            f"For {', '.join(sites)}: splines, which follow long tails, at a smaller rate, "
+            f"{remedies.flow('nsf', sites)}, {remedies.rate(tables=False)}, or more steps."
         ]
     if guide.get("dependence") in ("parents", "none"):
         lines.insert(0, f"{remedies.faithful()}, so that sites follow all that data tie them to.")
@@ -79,7 +79,7 @@ def _globals(sites: Sequence[str], guide: Mapping[str, Any], remedies: Remedies)
 def _rows(sites: Sequence[str], guide: Mapping[str, Any], remedies: Remedies) -> list[str]:
     encodings = guide.get("encodings")
     kind = encodings.get("kind") if isinstance(encodings, Mapping) else None
-    lines = [f"For the rows: more steps, or another flow, {remedies.flow('maf', sites)}."]
+    lines = [f"For the rows: another flow, {remedies.flow('maf', sites)}, or more steps."]
     if kind not in (None, FREE, "HybridEncodings"):
         lines.insert(
             0,
