@@ -17,7 +17,7 @@ HANDED_ON = {
     "pavi/posterior/report/page.py: figure.savefig(stream, format='svg', metadata={'Date': None})",
     "pavi/posterior/report/page.py: figure.savefig(stream, format='png', dpi=DPI)",
     "experiments/figures.py: figure.savefig(drawn, format=form, dpi=dpi)",
-    "experiments/run.py: posterior.save(folder.posterior)",
+    "experiments/run.py: posterior.save(prepared.folder.posterior)",
     "pavi/training/sharded_files.py: torch.save(common, fresh / COMMON)",
     "pavi/training/manifest.py: (folder / MANIFEST).write_text(f'{text}\\n')",
 }
