@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 from torch.distributions import Cauchy, LogNormal, Normal
 from training import amortizing_processes
 from training.amortizing_processes import CHOICES, MODEL, OPTIMIZATION, SIZES
+from training.launching import launch
 
 import pavi
 from pavi.data import SimulatedBatches
@@ -103,16 +100,7 @@ def test_a_training_goes_on_from_its_checkpoint_to_the_same_end(tmp_path):
 
 
 def test_two_processes_draw_data_sets_of_their_own_and_end_with_the_same_guide(tmp_path):
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    finished = subprocess.run(
-        [sys.executable, *launch, amortizing_processes.__file__, tmp_path],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr
+    launch(amortizing_processes.__file__, tmp_path)
     one, other = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     streams = [
         SimulatedBatches(MODEL, SIZES, datasets=CHOICES["datasets"], seed=3, rank=rank)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from torch.distributed.checkpoint.filesystem import FileSystemWriter
+from training.launching import launch
 from training.resuming_processes import RUN, SCHEME, module_of, run
 from training.sharded_processes import SCHEMES, data_of
 
@@ -26,17 +24,9 @@ SCRIPT = Path(__file__).parent / "resuming_processes.py"
 KINDS = ("value", "memory")
 
 
-def launch(ranks, out, *stages):
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
-    finished = subprocess.run(
-        [sys.executable, *command, SCRIPT, out, *stages],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr
+def ended(ranks, out, *stages):
+    """What every rank had at the end of each stage."""
+    launch(SCRIPT, out, *stages, ranks=ranks)
     return {
         stage: [torch.load(out / f"{stage.replace(':', '.')}.{rank}.pt") for rank in range(ranks)]
         for stage in stages
@@ -49,10 +39,10 @@ def runs(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs")
     one = {"one:4": [run(out / "one", 4, rank=0, ranks=1)]}
     shutil.copytree(out / "one", out / "more")
-    two = launch(2, out, "whole:8", "two:4", "again:4", "again:8", "more:8")
+    two = ended(2, out, "whole:8", "two:4", "again:4", "again:8", "more:8")
     for copy in ("four", "alone"):
         shutil.copytree(out / "two", out / copy)
-    four = launch(4, out, "four:8")
+    four = ended(4, out, "four:8")
     one["alone:8"] = [run(out / "alone", 8, rank=0, ranks=1)]
     return {1: one, 2: two, 4: four}, out
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -13,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from training.launching import launch
 from training.sharded_processes import BATCHES, SCHEMES, STEPS, data_of, guide_of
 
 import pavi
@@ -28,16 +26,7 @@ SCRIPT = Path(__file__).parent / "sharded_processes.py"
 def launched(request, tmp_path_factory):
     """The number of ranks, and where each wrote what it had in the end."""
     out = tmp_path_factory.mktemp("ranks")
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
-    finished = subprocess.run(
-        [sys.executable, *launch, str(request.param), SCRIPT, out],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr
+    launch(SCRIPT, out, ranks=request.param)
     return request.param, out
 
 

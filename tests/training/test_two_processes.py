@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from training.launching import launch
 from training.two_processes import SCHEMES, STEPS, STRATEGIES, build
 
 from pavi.data.module import PlateBatches
@@ -45,16 +43,7 @@ def on_one_process(scheme):
 def out(tmp_path_factory):
     """Where the first of two processes wrote its guides."""
     out = tmp_path_factory.mktemp("guides")
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    finished = subprocess.run(
-        [sys.executable, *launch, SCRIPT, out],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr
+    launch(SCRIPT, out)
     return out
 
 
